@@ -1,0 +1,387 @@
+// PlanMemory: one arena for all intermediates of an entry, the offsets of weights and state, and the functions that tell an
+// application the arena's size before the first run.
+//
+// Buffers of static size: best fit over live ranges, in order of first use. Buffers whose size depends on symbols: slots, each
+// as large as the largest buffer that lives in it; slot sizes and their sum are computed at entry.
+#include "compiler/Emit/Artifact.h"
+#include "compiler/Passes.h"
+#include "compiler/Schedule/Kernels.h"
+#include "dialects/rt/Rt.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/IR/IRMapping.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
+
+namespace mlc {
+#define GEN_PASS_DEF_PLANMEMORY
+#include "compiler/Passes.h.inc"
+} // namespace mlc
+
+using namespace mlir;
+using namespace mlc;
+
+/// Vectors load whole cache lines; a buffer never shares one with its neighbour.
+static constexpr int64_t kAlignment = 64;
+
+static int64_t elementBytes(Type element) { return element.isIndex() ? 8 : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8); }
+
+namespace {
+
+struct Buffer {
+  memref::AllocOp alloc;
+  int64_t first, last; // positions in the entry
+  int64_t bytes;       // static part: the product of the static sizes, aligned if all of them are
+  int64_t offset = 0;
+  int64_t slot = -1;   // of a dynamic buffer
+};
+
+/// Clones the pure operations that `value` depends on.
+struct Recomputer {
+  OpBuilder &b;
+  IRMapping mapping;
+
+  FailureOr<Value> operator()(Value value) {
+    if (Value known = mapping.lookupOrNull(value))
+      return known;
+    Operation *definition = value.getDefiningOp();
+    if (!definition || !isMemoryEffectFree(definition) || definition->getNumRegions() > 0)
+      return failure();
+    if (auto dim = dyn_cast<memref::DimOp>(definition)) {
+      // Sizes of buffers are their operands.
+      Operation *source = dim.getSource().getDefiningOp();
+      auto axis = dim.getConstantIndex();
+      auto type = cast<MemRefType>(dim.getSource().getType());
+      if (!source || !axis)
+        return failure();
+      if (!type.isDynamicDim(*axis))
+        return Value(arith::ConstantIndexOp::create(b, value.getLoc(), type.getDimSize(*axis)));
+      if (auto alloc = dyn_cast<memref::AllocOp>(source))
+        return (*this)(alloc.getDynamicSizes()[type.getDynamicDimIndex(*axis)]);
+      if (auto buffer = dyn_cast<rt::BufferOp>(source))
+        return (*this)(buffer.getSizes()[type.getDynamicDimIndex(*axis)]);
+      if (auto subview = dyn_cast<memref::SubViewOp>(source); subview && subview.getDroppedDims().none())
+        return (*this)(subview.getMixedSizes()[*axis]);
+      if (auto expand = dyn_cast<memref::ExpandShapeOp>(source))
+        return (*this)(expand.getMixedOutputShape()[*axis]);
+      if (auto view = dyn_cast<memref::CastOp>(source)) {
+        OpBuilder at(dim);
+        return (*this)(memref::DimOp::create(at, dim.getLoc(), view.getSource(), *axis).getResult());
+      }
+      if (auto collapse = dyn_cast<memref::CollapseShapeOp>(source)) {
+        Value product = arith::ConstantIndexOp::create(b, value.getLoc(), 1);
+        for (int64_t inner : collapse.getReassociationIndices()[*axis]) {
+          Value size;
+          {
+            OpBuilder at(dim);
+            size = memref::DimOp::create(at, dim.getLoc(), collapse.getSrc(), inner);
+          }
+          auto term = (*this)(size);
+          if (failed(term))
+            return failure();
+          product = arith::MulIOp::create(b, value.getLoc(), product, *term);
+        }
+        return product;
+      }
+      return failure();
+    }
+    for (Value operand : definition->getOperands())
+      if (failed((*this)(operand)))
+        return failure();
+    Operation *clone = b.clone(*definition, mapping);
+    return clone->getResult(cast<OpResult>(value).getResultNumber());
+  }
+
+  FailureOr<Value> operator()(OpFoldResult value) {
+    if (auto attribute = dyn_cast<Attribute>(value))
+      return Value(arith::ConstantIndexOp::create(b, b.getUnknownLoc(), cast<IntegerAttr>(attribute).getInt()));
+    return (*this)(cast<Value>(value));
+  }
+};
+
+class EntryPlanner {
+public:
+  explicit EntryPlanner(func::FuncOp entry) : entry(entry), b(entry.getContext()), loc(entry.getLoc()) {}
+  LogicalResult run();
+  /// Bytes of the arena when no size is dynamic.
+  std::optional<int64_t> staticBytes;
+
+private:
+  void findBuffers();
+  void placeStatic();
+  void assignSlots();
+  FailureOr<Value> dynamicBytes(Buffer &buffer, Recomputer &recompute, OpBuilder &builder);
+  FailureOr<SmallVector<Value>> slotOffsets(Recomputer &recompute, OpBuilder &builder);
+  LogicalResult emitSizes();
+
+  func::FuncOp entry;
+  OpBuilder b;
+  Location loc;
+  UnrealizedConversionCastOp marker;
+  SmallVector<Buffer> buffers;
+  int64_t fixedBytes = 0, slotCount = 0;
+};
+
+/// The last use of a buffer, through every view of it.
+int64_t lastUse(Value memref, const DenseMap<Operation *, int64_t> &position) {
+  int64_t last = -1;
+  for (Operation *user : memref.getUsers()) {
+    if (auto it = position.find(user); it != position.end())
+      last = std::max(last, it->second);
+    for (Value result : user->getResults())
+      if (isa<MemRefType>(result.getType()) && isa<ViewLikeOpInterface, memref::ReshapeOp, memref::CastOp, memref::ExpandShapeOp, memref::CollapseShapeOp>(user))
+        last = std::max(last, lastUse(result, position));
+  }
+  return last;
+}
+
+void EntryPlanner::findBuffers() {
+  DenseMap<Operation *, int64_t> position;
+  int64_t next = 0;
+  for (Operation &op : entry.getBody().front())
+    position[&op] = next++;
+  for (Operation &op : entry.getBody().front())
+    if (auto alloc = dyn_cast<memref::AllocOp>(op)) {
+      int64_t bytes = elementBytes(alloc.getType().getElementType());
+      for (int64_t size : alloc.getType().getShape())
+        bytes *= ShapedType::isDynamic(size) ? 1 : size;
+      if (alloc.getType().hasStaticShape())
+        bytes = llvm::alignTo(std::max<int64_t>(bytes, 1), kAlignment);
+      buffers.push_back({alloc, position[&op], std::max(position[&op], lastUse(alloc, position)), bytes});
+    }
+}
+
+/// First gap, among the buffers that live at the same time, that fits with the least waste.
+void EntryPlanner::placeStatic() {
+  SmallVector<Buffer *> placed;
+  for (Buffer &buffer : buffers) {
+    if (!buffer.alloc.getType().hasStaticShape())
+      continue;
+    SmallVector<std::pair<int64_t, int64_t>> busy;
+    for (Buffer *other : placed)
+      if (other->last >= buffer.first && buffer.last >= other->first)
+        busy.push_back({other->offset, other->offset + other->bytes});
+    llvm::sort(busy);
+    int64_t end = 0, best = -1, bestGap = INT64_MAX;
+    for (auto [from, to] : busy) {
+      if (from - end >= buffer.bytes && from - end < bestGap)
+        best = end, bestGap = from - end;
+      end = std::max(end, to);
+    }
+    buffer.offset = best >= 0 ? best : end;
+    fixedBytes = std::max(fixedBytes, buffer.offset + buffer.bytes);
+    placed.push_back(&buffer);
+  }
+}
+
+/// Among the free slots, one whose largest tenant has the most similar static part.
+void EntryPlanner::assignSlots() {
+  SmallVector<std::pair<int64_t, int64_t>> slots; // last use, bytes of the largest tenant
+  for (Buffer &buffer : buffers) {
+    if (buffer.alloc.getType().hasStaticShape())
+      continue;
+    int64_t best = -1;
+    for (auto [index, slot] : llvm::enumerate(slots))
+      if (slot.first < buffer.first && (best < 0 || std::abs(slot.second - buffer.bytes) < std::abs(slots[best].second - buffer.bytes)))
+        best = index;
+    if (best < 0) {
+      best = slots.size();
+      slots.push_back({0, 0});
+    }
+    slots[best] = {buffer.last, std::max(slots[best].second, buffer.bytes)};
+    buffer.slot = best;
+  }
+  slotCount = slots.size();
+}
+
+FailureOr<Value> EntryPlanner::dynamicBytes(Buffer &buffer, Recomputer &recompute, OpBuilder &builder) {
+  Value bytes = arith::ConstantIndexOp::create(builder, loc, buffer.bytes);
+  for (Value size : buffer.alloc.getDynamicSizes()) {
+    auto here = recompute(size);
+    if (failed(here))
+      return buffer.alloc.emitError("the size of an intermediate value depends on the data; this is not supported");
+    bytes = arith::MulIOp::create(builder, loc, bytes, *here);
+  }
+  Value align = arith::ConstantIndexOp::create(builder, loc, kAlignment);
+  return Value(arith::MulIOp::create(builder, loc, arith::CeilDivUIOp::create(builder, loc, bytes, align), align));
+}
+
+/// The begin of every slot, and behind the last one the arena's size.
+FailureOr<SmallVector<Value>> EntryPlanner::slotOffsets(Recomputer &recompute, OpBuilder &builder) {
+  SmallVector<Value> sizes(slotCount), offsets;
+  for (Buffer &buffer : buffers) {
+    if (buffer.slot < 0)
+      continue;
+    auto bytes = dynamicBytes(buffer, recompute, builder);
+    if (failed(bytes))
+      return failure();
+    Value &size = sizes[buffer.slot];
+    size = size ? Value(arith::MaxUIOp::create(builder, loc, size, *bytes)) : *bytes;
+  }
+  offsets.push_back(arith::ConstantIndexOp::create(builder, loc, fixedBytes));
+  for (Value size : sizes)
+    offsets.push_back(arith::AddIOp::create(builder, loc, offsets.back(), size));
+  return offsets;
+}
+
+/// func @<entry>_sizes(%dims, %result): result[0] = arena bytes, then the shapes of the results.
+LogicalResult EntryPlanner::emitSizes() {
+  auto pointer = LLVM::LLVMPointerType::get(entry.getContext());
+  OpBuilder top(entry);
+  auto sizes = func::FuncOp::create(top, loc, (entry.getName() + "_sizes").str(), top.getFunctionType({pointer, pointer}, {}));
+  top.setInsertionPointToEnd(sizes.addEntryBlock());
+  // rt.dim reads mlc_call.dims; a call with nothing but dims serves.
+  Value fields = LLVM::ConstantOp::create(top, loc, top.getI64Type(), top.getI64IntegerAttr(16));
+  Value call = LLVM::AllocaOp::create(top, loc, pointer, pointer, fields);
+  Value slot = LLVM::GEPOp::create(top, loc, pointer, pointer, call, ArrayRef<LLVM::GEPArg>{2});
+  LLVM::StoreOp::create(top, loc, sizes.getArgument(0), slot);
+  Recomputer recompute{top, {}};
+  recompute.mapping.map(entry.getArgument(0), call);
+  auto offsets = slotOffsets(recompute, top);
+  if (failed(offsets))
+    return failure();
+  int64_t position = 0;
+  auto store = [&](Value value) {
+    Value integer = arith::IndexCastOp::create(top, loc, top.getI64Type(), value);
+    Value address = LLVM::GEPOp::create(top, loc, pointer, top.getI64Type(), sizes.getArgument(1), ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(position++)});
+    LLVM::StoreOp::create(top, loc, integer, address);
+  };
+  store(offsets->back());
+  size_t dynamic = 0;
+  for (Attribute shape : marker->getAttrOfType<ArrayAttr>("mlc.shapes"))
+    for (int64_t size : cast<DenseI64ArrayAttr>(shape).asArrayRef()) {
+      if (!ShapedType::isDynamic(size)) {
+        store(arith::ConstantIndexOp::create(top, loc, size));
+        continue;
+      }
+      auto value = recompute(marker.getOperand(dynamic++));
+      if (failed(value))
+        return entry.emitError("the size of a result depends on the data; this is not supported");
+      store(*value);
+    }
+  func::ReturnOp::create(top, loc);
+  return success();
+}
+
+LogicalResult EntryPlanner::run() {
+  Block &body = entry.getBody().front();
+  for (auto op : entry.getOps<UnrealizedConversionCastOp>())
+    if (op->hasAttr("mlc.shapes"))
+      marker = op;
+  findBuffers();
+  placeStatic();
+  assignSlots();
+  if (marker && failed(emitSizes()))
+    return failure();
+  SmallVector<Value> offsets;
+  if (slotCount > 0) {
+    b.setInsertionPointToStart(&body);
+    Recomputer recompute{b, {}};
+    recompute.mapping.map(entry.getArgument(0), entry.getArgument(0));
+    auto computed = slotOffsets(recompute, b);
+    if (failed(computed))
+      return failure();
+    offsets = *computed;
+  } else {
+    staticBytes = fixedBytes;
+  }
+  for (Buffer &buffer : buffers) {
+    b.setInsertionPoint(buffer.alloc);
+    Value offset = buffer.slot >= 0 ? offsets[buffer.slot] : Value(arith::ConstantIndexOp::create(b, loc, buffer.offset));
+    Value memref = rt::BufferOp::create(b, loc, buffer.alloc.getType(), entry.getArgument(0), b.getStringAttr("arena"), b.getI64IntegerAttr(0), offset, buffer.alloc.getDynamicSizes());
+    buffer.alloc.replaceAllUsesWith(memref);
+    buffer.alloc.erase();
+  }
+  if (marker)
+    marker.erase();
+  return success();
+}
+
+struct PlanMemory : mlc::impl::PlanMemoryBase<PlanMemory> {
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    Builder b(&getContext());
+    for (auto entry : llvm::make_early_inc_range(module.getOps<func::FuncOp>())) {
+      if (entry.isExternal() || kernelKind(entry) != "" || entry.getName().ends_with("_sizes"))
+        continue;
+      EntryPlanner planner(entry);
+      if (failed(planner.run()))
+        return signalPassFailure();
+      if (planner.staticBytes)
+        module->setAttr(entry.getName() == "train_step" ? kTrainArenaBytesAttr : kArenaBytesAttr, b.getI64IntegerAttr(*planner.staticBytes));
+    }
+    placeConstants(module);
+  }
+
+  /// Offsets of weights (those that are used, in order) and of state.
+  void placeConstants(ModuleOp module) {
+    Builder b(&getContext());
+    auto weights = module->getAttrOfType<ArrayAttr>(kWeightsAttr);
+    auto state = module->getAttrOfType<ArrayAttr>(kStateAttr);
+    SmallVector<SmallVector<rt::BufferOp>> uses(weights ? weights.size() : 0);
+    SmallVector<rt::BufferOp> stateUses;
+    module.walk([&](rt::BufferOp op) {
+      if (op.getSpace() == "weights")
+        uses[op.getPosition()].push_back(op);
+      else if (op.getSpace() == "state")
+        stateUses.push_back(op);
+    });
+    auto setOffset = [&](rt::BufferOp op, int64_t offset) {
+      OpBuilder builder(op);
+      op.getOffsetMutable().assign(arith::ConstantIndexOp::create(builder, op.getLoc(), offset));
+    };
+    int64_t end = 0;
+    SmallVector<Attribute> placed;
+    auto place = [&](DictionaryAttr weight, int64_t bytes) {
+      int64_t offset = llvm::alignTo(end, kAlignment);
+      end = offset + bytes;
+      SmallVector<NamedAttribute> fields(weight.begin(), weight.end());
+      fields.push_back(b.getNamedAttr("offset", b.getI64IntegerAttr(offset)));
+      placed.push_back(b.getDictionaryAttr(fields));
+      return offset;
+    };
+    auto bytesOf = [](DictionaryAttr weight) {
+      auto type = cast<ShapedType>(weight.get("type") ? cast<TypeAttr>(weight.get("type")).getValue() : cast<ElementsAttr>(weight.get("value")).getType());
+      return type.getNumElements() * elementBytes(type.getElementType());
+    };
+    for (auto [number, ops] : llvm::enumerate(uses)) {
+      if (ops.empty())
+        continue;
+      auto weight = cast<DictionaryAttr>(weights[number]);
+      int64_t offset = place(weight, bytesOf(weight));
+      for (rt::BufferOp op : ops)
+        setOffset(op, offset);
+    }
+    int64_t stateEnd = 0;
+    SmallVector<Attribute> slots;
+    SmallVector<int64_t> slotOffsets;
+    if (state)
+      for (auto slot : state.getAsRange<DictionaryAttr>()) {
+        auto type = cast<ShapedType>(cast<TypeAttr>(slot.get("type")).getValue());
+        int64_t offset = llvm::alignTo(stateEnd, kAlignment);
+        stateEnd = offset + type.getNumElements() * elementBytes(type.getElementType());
+        slotOffsets.push_back(offset);
+        int64_t initial = -1;
+        if (Attribute value = slot.get("value"))
+          initial = place(b.getDictionaryAttr(b.getNamedAttr("value", value)), bytesOf(b.getDictionaryAttr(b.getNamedAttr("value", value))));
+        SmallVector<NamedAttribute> fields;
+        for (NamedAttribute field : slot)
+          if (field.getName() != "value")
+            fields.push_back(field);
+        fields.push_back(b.getNamedAttr("offset", b.getI64IntegerAttr(offset)));
+        fields.push_back(b.getNamedAttr("weights_offset", b.getI64IntegerAttr(initial)));
+        slots.push_back(b.getDictionaryAttr(fields));
+      }
+    for (rt::BufferOp op : stateUses)
+      setOffset(op, slotOffsets[op.getPosition()]);
+    module->setAttr(kWeightsAttr, b.getArrayAttr(placed));
+    module->setAttr(kWeightsBytesAttr, b.getI64IntegerAttr(end));
+    if (state) {
+      module->setAttr(kStateAttr, b.getArrayAttr(slots));
+      module->setAttr(kStateBytesAttr, b.getI64IntegerAttr(stateEnd));
+    }
+  }
+};
+
+} // namespace

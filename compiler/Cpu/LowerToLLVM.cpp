@@ -1,0 +1,155 @@
+// LowerToLLVM: flat control flow and strided memory first, then the runtime's ops, then upstream's conversions. What each
+// upstream pass does is upstream's to document; why it stands where it stands is said here.
+#include "compiler/Cpu/RuntimeCalls.h"
+#include "compiler/Passes.h"
+#include "compiler/Schedule/Kernels.h"
+#include "mlir/Conversion/MathToLibm/MathToLibm.h"
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Affine/Transforms/Passes.h"
+#include "mlir/Dialect/Arith/Transforms/Passes.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/Index/IR/IndexDialect.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/DialectConversion.h"
+#include "mlir/Transforms/Passes.h"
+
+namespace mlc {
+#define GEN_PASS_DEF_LOWERTOLLVM
+#include "compiler/Passes.h.inc"
+} // namespace mlc
+
+using namespace mlir;
+
+namespace {
+
+/// Temporaries up to this size live on the stack; a task's stack is that of a pool's thread.
+constexpr int64_t stackBytesMax = 16 << 10;
+
+int64_t byteSize(MemRefType type) {
+  if (!type.hasStaticShape() || !type.getElementType().isIntOrFloat())
+    return std::numeric_limits<int64_t>::max();
+  return type.getNumElements() * llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+}
+
+/// Static temporaries are allocated in the entry block, because an alloca in a loop grows the stack with every iteration.
+/// memref.alloc is a temporary of its block: small ones go on the stack too, others are freed where the block ends.
+void placeTemporaries(func::FuncOp function) {
+  function.walk([&](memref::AllocOp alloc) {
+    if (llvm::any_of(alloc->getUsers(), llvm::IsaPred<memref::DeallocOp>))
+      return;
+    OpBuilder b(alloc);
+    if (byteSize(alloc.getType()) <= stackBytesMax && alloc.getSymbolOperands().empty()) {
+      auto alloca = memref::AllocaOp::create(b, alloc.getLoc(), alloc.getType(), b.getI64IntegerAttr(64));
+      alloc.replaceAllUsesWith(alloca.getResult());
+      alloc.erase();
+      return;
+    }
+    alloc.setAlignment(64);
+    b.setInsertionPoint(alloc->getBlock()->getTerminator());
+    memref::DeallocOp::create(b, alloc.getLoc(), alloc);
+  });
+  if (function.isExternal())
+    return;
+  Block *entry = &function.front();
+  function.walk([&](memref::AllocaOp alloca) {
+    if (alloca->getNumOperands() == 0)
+      alloca->moveBefore(entry, entry->begin());
+  });
+}
+
+/// What a kernel is decides how Emit optimises it (compiler/Emit/Optimize.cpp), so it becomes an attribute of the LLVM function.
+void passKindsOn(ModuleOp module, const llvm::StringMap<std::string> &kinds) {
+  Builder b(module.getContext());
+  for (auto function : module.getOps<LLVM::LLVMFuncOp>()) {
+    if (function.isExternal())
+      continue;
+    if (auto kind = kinds.find(function.getName()); kind != kinds.end())
+      function.setPassthroughAttr(b.getArrayAttr(b.getStrArrayAttr({"mlc-kind", kind->second})));
+    for (StringRef name : {StringRef(mlc::kKindAttr), StringRef(mlc::kTilingAttr), StringRef("sched.noalias")})
+      function->removeAttr(name);
+  }
+}
+
+struct LowerToLLVM : mlc::impl::LowerToLLVMBase<LowerToLLVM> {
+  void getDependentDialects(DialectRegistry &registry) const override {
+    registry.insert<LLVM::LLVMDialect, affine::AffineDialect, arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, index::IndexDialect,
+                    math::MathDialect, memref::MemRefDialect, scf::SCFDialect, vector::VectorDialect>();
+  }
+
+  LogicalResult flatten(ModuleOp module) {
+    OpPassManager manager(ModuleOp::getOperationName());
+    OpPassManager &functions = manager.nest<func::FuncOp>();
+    functions.addPass(memref::createFoldMemRefAliasOpsPass());
+    functions.addPass(memref::createExpandStridedMetadataPass());
+    functions.addPass(createLowerAffinePass());
+    functions.addPass(createSCFToControlFlowPass());
+    return runPipeline(manager, module);
+  }
+
+  /// What ExpandMath leaves of functions without an exact LLVM intrinsic: calls of libm, lane by lane. The others (floor, sqrt,
+  /// fma, exp of f64) become intrinsics in convert.
+  LogicalResult callLibm(ModuleOp module) {
+    RewritePatternSet patterns(&getContext());
+    populateMathToLibmConversionPatterns(patterns);
+    ConversionTarget target(getContext());
+    target.markUnknownOpDynamicallyLegal([](Operation *) { return true; });
+    target.addIllegalOp<math::AcosOp, math::AcoshOp, math::AsinOp, math::AsinhOp, math::AtanOp, math::Atan2Op, math::AtanhOp, math::CbrtOp,
+                        math::CoshOp, math::ErfOp, math::ErfcOp, math::ExpM1Op, math::Log1pOp, math::SinhOp, math::TanOp, math::TanhOp>();
+    return applyPartialConversion(module, target, std::move(patterns));
+  }
+
+  LogicalResult convert(ModuleOp module) {
+    OpPassManager manager(ModuleOp::getOperationName());
+    // bf16 conversions as integer arithmetic: without AVX512-BF16 LLVM would call functions of its own runtime library.
+    arith::ArithExpandOpsPassOptions expand;
+    expand.includeBf16 = true;
+    manager.nest<func::FuncOp>().addPass(arith::createArithExpandOpsPass(expand));
+    // Sums of lanes as a tree: otherwise a reduction is a chain of scalar adds.
+    ConvertVectorToLLVMPassOptions vectors;
+    vectors.reassociateFPReductions = true;
+    manager.addPass(createConvertVectorToLLVMPass(vectors));
+    manager.addPass(createConvertMathToLLVMPass());
+    manager.addPass(createFinalizeMemRefToLLVMConversionPass());
+    manager.addPass(createConvertFuncToLLVMPass());
+    manager.addPass(createArithToLLVMConversionPass());
+    manager.addPass(createConvertIndexToLLVMPass());
+    manager.addPass(createConvertControlFlowToLLVMPass());
+    manager.addPass(createUBToLLVMConversionPass());
+    manager.addPass(createReconcileUnrealizedCastsPass());
+    return runPipeline(manager, module);
+  }
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    llvm::StringMap<std::string> kinds;
+    for (auto function : module.getOps<func::FuncOp>()) {
+      if (StringRef kind = mlc::kernelKind(function); !kind.empty())
+        kinds[function.getName()] = kind.str();
+      placeTemporaries(function);
+    }
+    if (failed(flatten(module)) || failed(mlc::passMemRefsAsPointers(module)) || failed(mlc::lowerRuntimeOps(module)) || failed(callLibm(module)) ||
+         failed(convert(module)))
+      return signalPassFailure();
+    passKindsOn(module, kinds);
+    for (auto function : module.getOps<LLVM::LLVMFuncOp>())
+      if (!function.isExternal() && !function.isPublic())
+        function.setLinkage(LLVM::Linkage::Internal);
+    WalkResult left = module.walk([](Operation *op) {
+      if (isa<ModuleOp>(op) || isa<LLVM::LLVMDialect>(op->getDialect()))
+        return WalkResult::advance();
+      op->emitOpError("was not lowered to the llvm dialect");
+      return WalkResult::interrupt();
+    });
+    if (left.wasInterrupted())
+      signalPassFailure();
+  }
+};
+
+} // namespace

@@ -1,0 +1,216 @@
+// See Artifact.h.
+#include "compiler/Emit/Artifact.h"
+#include "compiler/Schedule/Kernels.h"
+#include "mlc/mlc.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/Path.h"
+
+using namespace mlir;
+
+namespace {
+
+constexpr StringLiteral nameAttr = "onnx.name", dimsAttr = "onnx.dims";
+
+/// Words that cannot name a type, a parameter or a field in both C and C++, and `main`.
+bool isReserved(StringRef name) {
+  static constexpr StringLiteral words[] = {
+      "alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char", "class", "compl",
+      "concept", "const", "consteval", "constexpr", "constinit", "const_cast", "continue", "co_await", "co_return", "co_yield", "decltype",
+      "default", "delete", "do", "double", "dynamic_cast", "else", "enum", "explicit", "export", "extern", "false", "float", "for", "friend",
+      "goto", "if", "inline", "int", "long", "main", "mutable", "namespace", "new", "noexcept", "not", "not_eq", "nullptr", "operator", "or",
+      "or_eq", "private", "protected", "public", "register", "reinterpret_cast", "requires", "restrict", "return", "short", "signed", "sizeof",
+      "static", "static_assert", "static_cast", "struct", "switch", "template", "this", "thread_local", "throw", "true", "try", "typedef",
+      "typeid", "typename", "typeof", "union", "unsigned", "using", "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq"};
+  return llvm::is_contained(words, name) || name.starts_with("__") || (name.size() > 1 && name[0] == '_' && isupper(name[1]));
+}
+
+/// Name and symbol of a dynamic dimension; named by its place if the model does not name it.
+std::string symbolName(func::FuncOp function, unsigned argument, unsigned axis) {
+  if (auto dims = function.getArgAttrOfType<ArrayAttr>(argument, dimsAttr); dims && axis < dims.size())
+    if (auto name = dyn_cast<StringAttr>(dims[axis]); name && !name.empty())
+      return name.str();
+  auto name = function.getArgAttrOfType<StringAttr>(argument, nameAttr);
+  return ((name ? name.getValue() : StringRef("input")) + "_dim" + Twine(axis)).str();
+}
+
+void addSymbols(func::FuncOp function, std::vector<std::string> &names) {
+  if (!function)
+    return;
+  for (auto [argument, type] : llvm::enumerate(function.getArgumentTypes()))
+    if (auto shaped = dyn_cast<ShapedType>(type); shaped && shaped.hasRank())
+      for (int64_t axis = 0; axis < shaped.getRank(); ++axis)
+        if (shaped.isDynamicDim(axis))
+          if (std::string name = symbolName(function, argument, axis); !llvm::is_contained(names, name))
+            names.push_back(name);
+}
+
+int32_t indexOf(ArrayRef<std::string> names, StringRef name) {
+  auto at = llvm::find(names, name);
+  return at == names.end() ? -1 : static_cast<int32_t>(at - names.begin());
+}
+
+FailureOr<mlc::ValueInfo> describe(func::FuncOp function, Type type, DictionaryAttr attributes, const Twine &fallbackName) {
+  mlc::ValueInfo info;
+  auto name = attributes ? attributes.getAs<StringAttr>(nameAttr) : StringAttr();
+  info.name = name ? name.str() : fallbackName.str();
+  auto shaped = dyn_cast<RankedTensorType>(type);
+  info.dtype = shaped ? mlc::dtypeOf(shaped.getElementType()) : 0;
+  if (!info.dtype) {
+    function.emitError() << info.name << ": values of type " << type << " cannot be passed to or from a compiled model";
+    return failure();
+  }
+  if (shaped.getRank() > MLC_RANK_MAX) {
+    function.emitError() << info.name << ": rank " << shaped.getRank() << " is above " << MLC_RANK_MAX;
+    return failure();
+  }
+  for (int64_t size : shaped.getShape())
+    info.dims.push_back({ShapedType::isDynamic(size) ? -1 : size, -1});
+  return info;
+}
+
+LogicalResult collectValues(func::FuncOp function, ArrayRef<std::string> symbols, std::vector<mlc::ValueInfo> &inputs, std::vector<mlc::ValueInfo> &outputs) {
+  for (auto [number, type] : llvm::enumerate(function.getArgumentTypes())) {
+    auto info = describe(function, type, function.getArgAttrDict(number), "input" + Twine(number));
+    if (failed(info))
+      return failure();
+    for (auto [axis, dim] : llvm::enumerate(info->dims))
+      if (dim.value < 0)
+        dim.symbol = indexOf(symbols, symbolName(function, number, axis));
+    inputs.push_back(std::move(*info));
+  }
+  for (auto [number, type] : llvm::enumerate(function.getResultTypes())) {
+    auto info = describe(function, type, function.getResultAttrDict(number), "output" + Twine(number));
+    if (failed(info))
+      return failure();
+    auto names = function.getResultAttrOfType<ArrayAttr>(number, dimsAttr);
+    for (auto [axis, dim] : llvm::enumerate(info->dims))
+      if (dim.value < 0 && names && axis < names.size())
+        if (auto name = dyn_cast<StringAttr>(names[axis]))
+          dim.symbol = indexOf(symbols, name.getValue());
+    outputs.push_back(std::move(*info));
+  }
+  return success();
+}
+
+std::vector<std::string> strings(Operation *op, StringRef attribute) {
+  std::vector<std::string> values;
+  if (auto list = op->getAttrOfType<ArrayAttr>(attribute))
+    for (auto value : list.getAsRange<StringAttr>())
+      values.push_back(value.str());
+  return values;
+}
+
+std::optional<int64_t> integer(Operation *op, StringRef attribute) {
+  if (auto value = op->getAttrOfType<IntegerAttr>(attribute))
+    return value.getInt();
+  return std::nullopt;
+}
+
+} // namespace
+
+std::string mlc::toCIdentifier(StringRef name) {
+  std::string identifier;
+  for (char c : name)
+    identifier += llvm::isAlnum(c) ? c : '_';
+  if (identifier.empty() || llvm::isDigit(identifier[0]))
+    identifier = "m" + identifier;
+  return isReserved(identifier) ? "m_" + identifier : identifier;
+}
+
+int32_t mlc::dtypeOf(Type element) {
+  if (auto integer = dyn_cast<IntegerType>(element)) {
+    switch (integer.getWidth()) {
+    case 1: return MLC_BOOL;
+    case 8: return integer.isUnsigned() ? MLC_UINT8 : MLC_INT8;
+    case 16: return integer.isUnsigned() ? MLC_UINT16 : MLC_INT16;
+    case 32: return integer.isUnsigned() ? MLC_UINT32 : MLC_INT32;
+    case 64: return integer.isUnsigned() ? MLC_UINT64 : MLC_INT64;
+    default: return 0;
+    }
+  }
+  return element.isF32() ? MLC_FLOAT32 : element.isF64() ? MLC_FLOAT64 : element.isF16() ? MLC_FLOAT16 : element.isBF16() ? MLC_BFLOAT16 : 0;
+}
+
+mlc::DimSymbols mlc::DimSymbols::of(ModuleOp module) {
+  DimSymbols symbols;
+  addSymbols(module.lookupSymbol<func::FuncOp>("main"), symbols.names);
+  addSymbols(module.lookupSymbol<func::FuncOp>("train_step"), symbols.names);
+  return symbols;
+}
+
+int64_t mlc::DimSymbols::find(func::FuncOp function, unsigned argument, unsigned axis) const {
+  return indexOf(names, symbolName(function, argument, axis));
+}
+
+FailureOr<mlc::Artifact> mlc::collectSignature(ModuleOp module, const CompileOptions &options, StringRef output) {
+  Artifact artifact;
+  auto model = module->getAttrOfType<StringAttr>("onnx.model");
+  artifact.model = model ? model.str() : "";
+  artifact.name = toCIdentifier(options.name.empty() ? llvm::sys::path::stem(output) : StringRef(options.name));
+  if (StringRef(artifact.name).starts_with("mlc")) // the runtime's own prefix
+    artifact.name = "m_" + artifact.name;
+  if (auto hash = module->getAttrOfType<StringAttr>("onnx.xxh3"))
+    artifact.sourceHash = ("xxh3:" + hash.getValue()).str();
+  artifact.target = options.target;
+  artifact.cpu = options.cpu;
+  artifact.symbols = DimSymbols::of(module).names;
+  auto main = module.lookupSymbol<func::FuncOp>("main");
+  if (!main)
+    return module.emitError("the module has no @main"), failure();
+  if (failed(collectValues(main, artifact.symbols, artifact.inputs, artifact.outputs)))
+    return failure();
+  if (auto step = module.lookupSymbol<func::FuncOp>("train_step")) {
+    artifact.trainable = true;
+    if (failed(collectValues(step, artifact.symbols, artifact.trainInputs, artifact.trainOutputs)))
+      return failure();
+  }
+  return artifact;
+}
+
+void mlc::collectKernels(ModuleOp module, Artifact &artifact) {
+  llvm::StringMap<int64_t> calls;
+  module.walk([&](func::CallOp call) { ++calls[call.getCallee()]; });
+  for (auto function : module.getOps<func::FuncOp>())
+    if (StringRef kind = kernelKind(function); !kind.empty())
+      artifact.kernels.push_back({function.getName().str(), kind.str(), calls[function.getName()]});
+}
+
+LogicalResult mlc::collectMemory(ModuleOp module, Artifact &artifact) {
+  artifact.weightsBytes = integer(module, kWeightsBytesAttr).value_or(0);
+  artifact.stateBytes = integer(module, kStateBytesAttr).value_or(0);
+  artifact.arenaBytes = integer(module, kArenaBytesAttr);
+  artifact.trainArenaBytes = integer(module, kTrainArenaBytesAttr);
+  artifact.deviceImages = strings(module, kDeviceImagesAttr);
+  artifact.deviceKernels = strings(module, kDeviceKernelsAttr);
+  if (auto arch = module->getAttrOfType<StringAttr>(kDeviceArchAttr))
+    artifact.deviceArch = arch.str();
+  if (auto list = module->getAttrOfType<ArrayAttr>(kWeightsAttr))
+    for (auto entry : list.getAsRange<DictionaryAttr>()) {
+      auto offset = entry.getAs<IntegerAttr>("offset");
+      auto value = entry.getAs<ElementsAttr>("value");
+      if (!offset || !value)
+        return module.emitError() << kWeightsAttr << ": an entry lacks offset or value";
+      artifact.weights.push_back({offset.getInt(), value});
+    }
+  if (auto list = module->getAttrOfType<ArrayAttr>(kStateAttr))
+    for (auto entry : list.getAsRange<DictionaryAttr>()) {
+      auto name = entry.getAs<StringAttr>("name");
+      auto type = entry.getAs<TypeAttr>("type");
+      auto shaped = type ? dyn_cast<RankedTensorType>(type.getValue()) : RankedTensorType();
+      auto offset = entry.getAs<IntegerAttr>("offset"), weightsOffset = entry.getAs<IntegerAttr>("weights_offset");
+      if (!name || !shaped || !shaped.hasStaticShape() || !dtypeOf(shaped.getElementType()) || !offset || !weightsOffset)
+        return module.emitError() << kStateAttr << ": an entry lacks name, type, offset or weights_offset";
+      int64_t bytes = shaped.getNumElements() * llvm::divideCeil(shaped.getElementTypeBitWidth(), 8);
+      artifact.state.push_back({name.str(), offset.getInt(), bytes, weightsOffset.getInt()});
+      if (!entry.get("parameter"))
+        continue;
+      if (artifact.params.size() + 1 != artifact.state.size())
+        return module.emitError() << kStateAttr << ": parameters must come before optimizer slots";
+      ValueInfo info{name.str(), dtypeOf(shaped.getElementType()), {}};
+      for (int64_t size : shaped.getShape())
+        info.dims.push_back({size, -1});
+      artifact.params.push_back(std::move(info));
+    }
+  return success();
+}

@@ -1,0 +1,38 @@
+// Emission: from a module of the llvm dialect and an Artifact to files.
+#ifndef MLC_COMPILER_EMIT_EMIT_H
+#define MLC_COMPILER_EMIT_EMIT_H
+#include "compiler/Emit/Artifact.h"
+#include "compiler/Emit/CpuTarget.h"
+#include "llvm/Support/raw_ostream.h"
+
+namespace llvm {
+class Module;
+class TargetMachine;
+}
+
+namespace mlc {
+
+/// A type or an argument name as the header writes it: every name of `names` as a C identifier, duplicates numbered, `taken` avoided.
+std::vector<std::string> toUniqueIdentifiers(llvm::ArrayRef<std::string> names, llvm::ArrayRef<llvm::StringRef> taken);
+
+/// The text of the .json file beside the library.
+std::string writeManifest(const Artifact &artifact);
+
+/// The text of the .h file beside the library.
+std::string writeHeader(const Artifact &artifact, EmitKind kind);
+
+/// Adds the model's mlc_program, its typed functions and its reflective symbol to a module that holds the runtime. Returns the
+/// names that the library exports.
+std::vector<std::string> addProgram(llvm::Module &module, const Artifact &artifact, EmitKind kind);
+
+/// LLVM's O2 on a whole module, with what kernels of each kind need (Optimize.cpp).
+void optimize(llvm::Module &module, llvm::TargetMachine &machine);
+
+/// Writes LLVM IR, assembly, or a library with its header and manifest beside it, as `kind` says.
+mlir::LogicalResult emit(mlir::ModuleOp module, const Artifact &artifact, const CpuTarget &target, EmitKind kind, llvm::StringRef output);
+
+/// Opens `output` for text ("-": standard output), calls `write`, and diagnoses what fails.
+mlir::LogicalResult writeText(mlir::ModuleOp module, llvm::StringRef output, llvm::function_ref<void(llvm::raw_ostream &)> write);
+
+} // namespace mlc
+#endif

@@ -1,0 +1,89 @@
+// writeManifest (Emit.h): what a program or a person wants to know of a library without loading it.
+#include "compiler/Emit/Emit.h"
+#include "mlc/mlc.h"
+#include "llvm/Support/JSON.h"
+
+using namespace llvm;
+
+namespace {
+
+constexpr StringLiteral compilerVersion = "mlc 0.1.0";
+
+StringRef dtypeName(int32_t dtype) {
+  switch (dtype) {
+  case MLC_FLOAT32: return "float32";
+  case MLC_UINT8: return "uint8";
+  case MLC_INT8: return "int8";
+  case MLC_UINT16: return "uint16";
+  case MLC_INT16: return "int16";
+  case MLC_INT32: return "int32";
+  case MLC_INT64: return "int64";
+  case MLC_BOOL: return "bool";
+  case MLC_FLOAT16: return "float16";
+  case MLC_FLOAT64: return "float64";
+  case MLC_UINT32: return "uint32";
+  case MLC_UINT64: return "uint64";
+  case MLC_BFLOAT16: return "bfloat16";
+  default: return "unknown";
+  }
+}
+
+json::Array strings(ArrayRef<std::string> values) {
+  json::Array array;
+  for (const std::string &value : values)
+    array.push_back(json::fixUTF8(value));
+  return array;
+}
+
+/// Shapes mix numbers, names of symbols, and null for sizes that the library computes.
+json::Array values(ArrayRef<mlc::ValueInfo> infos, ArrayRef<std::string> symbols) {
+  json::Array array;
+  for (const mlc::ValueInfo &info : infos) {
+    json::Array shape;
+    for (const mlc::DimInfo &dim : info.dims)
+      if (dim.value >= 0)
+        shape.push_back(dim.value);
+      else if (dim.symbol >= 0)
+        shape.push_back(json::fixUTF8(symbols[dim.symbol]));
+      else
+        shape.push_back(nullptr);
+    array.push_back(json::Object{{"name", json::fixUTF8(info.name)}, {"dtype", dtypeName(info.dtype)}, {"shape", std::move(shape)}});
+  }
+  return array;
+}
+
+json::Value orNull(std::optional<int64_t> value) { return value ? json::Value(*value) : json::Value(nullptr); }
+
+} // namespace
+
+std::string mlc::writeManifest(const Artifact &artifact) {
+  json::Array kernels;
+  for (const Kernel &kernel : artifact.kernels)
+    kernels.push_back(json::Object{{"name", kernel.name}, {"kind", kernel.kind}, {"calls", kernel.calls}});
+  json::Object memory{{"weights_bytes", artifact.weightsBytes}, {"state_bytes", artifact.stateBytes}, {"workspace_bytes", orNull(artifact.arenaBytes)}};
+  json::Object root{{"name", artifact.name},
+                    {"model", json::fixUTF8(artifact.model)},
+                    {"source_hash", artifact.sourceHash},
+                    {"compiler", compilerVersion},
+                    {"abi_version", MLC_ABI_VERSION},
+                    {"target", artifact.target},
+                    {"cpu", artifact.cpu},
+                    {"cpu_features", strings(artifact.cpuFeatures)},
+                    {"symbols", strings(artifact.symbols)},
+                    {"inputs", values(artifact.inputs, artifact.symbols)},
+                    {"outputs", values(artifact.outputs, artifact.symbols)}};
+  if (artifact.trainable) {
+    memory["train_workspace_bytes"] = orNull(artifact.trainArenaBytes);
+    root["training"] = json::Object{{"inputs", values(artifact.trainInputs, artifact.symbols)},
+                                    {"outputs", values(artifact.trainOutputs, artifact.symbols)},
+                                    {"parameters", values(artifact.params, artifact.symbols)}};
+  }
+  if (!artifact.deviceArch.empty())
+    root["device_arch"] = artifact.deviceArch;
+  root["memory"] = std::move(memory);
+  root["kernels"] = std::move(kernels);
+  std::string text;
+  raw_string_ostream os(text);
+  os << formatv("{0:2}", json::Value(std::move(root))) << '\n';
+  return text;
+}

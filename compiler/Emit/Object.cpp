@@ -1,0 +1,203 @@
+// emit (Emit.h): the llvm dialect becomes LLVM IR, joins the runtime and the model's program, and is compiled and linked.
+#include "compiler/Emit/Emit.h"
+#include "compiler/Emit/Link.h"
+#include "compiler/Emit/RuntimeBitcode.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/Bitcode/BitcodeReader.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/IR/OptBisect.h"
+#include "llvm/Linker/Linker.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/Transforms/IPO/Internalize.h"
+
+using namespace llvm;
+
+namespace {
+
+/// The machine scheduler spills accumulators inside the unrolled loops of contractions (research/cpu-codegen: 114 becomes 48
+/// GF/s); instructions stay in the order of our generator there. LLVM asks this gate before it runs a pass on a function,
+/// which spares a global command line option that would change every function.
+class SchedulerGate : public OptPassGate {
+public:
+  explicit SchedulerGate(const Module &module) {
+    for (const Function &function : module)
+      if (function.getFnAttribute("mlc-kind").getValueAsString() == "contract")
+        contractions.insert(("function (" + function.getName() + ")").str());
+  }
+  bool isEnabled() const override { return true; }
+  bool shouldRunPass(StringRef pass, StringRef description) const override {
+    return pass != "Machine Instruction Scheduler" || !contractions.contains(description);
+  }
+
+private:
+  StringSet<> contractions;
+};
+
+Expected<std::unique_ptr<TargetMachine>> makeTargetMachine(const mlc::CpuTarget &target) {
+  InitializeAllTargetInfos();
+  InitializeAllTargets();
+  InitializeAllTargetMCs();
+  InitializeAllAsmPrinters();
+  Triple triple(target.triple);
+  std::string message;
+  const Target *found = TargetRegistry::lookupTarget(triple, message);
+  if (!found)
+    return createStringError("%s", message.c_str());
+  TargetOptions options;
+  options.FunctionSections = options.DataSections = true;
+  return std::unique_ptr<TargetMachine>(found->createTargetMachine(triple, target.baseline, "", options, Reloc::PIC_, std::nullopt, CodeGenOptLevel::Default));
+}
+
+/// Functions that run before the library has checked the CPU must not use its features.
+bool runsBeforeCpuCheck(const Function &function) { return function.getName().ends_with("_sizes"); }
+
+void setTarget(Module &module, const mlc::CpuTarget &target) {
+  for (Function &function : module) {
+    if (function.isDeclaration())
+      continue;
+    function.addFnAttr(Attribute::NoUnwind);
+    function.addFnAttr("target-cpu", target.baseline);
+    if (runsBeforeCpuCheck(function))
+      continue;
+    function.addFnAttr("tune-cpu", target.tune);
+    function.addFnAttr("target-features", target.features);
+    function.addFnAttr("prefer-vector-width", std::to_string(target.vectorBits));
+    function.addFnAttr("no-trapping-math", "true");
+  }
+}
+
+/// The runtime and the generated code as one module that exports only the model's functions.
+Error addRuntimeAndProgram(Module &module, const mlc::Artifact &artifact, mlc::EmitKind kind) {
+  auto runtime = parseBitcodeFile(MemoryBufferRef(mlc::runtimeBitcode(), "mlc_runtime"), module.getContext());
+  if (!runtime)
+    return runtime.takeError();
+  (*runtime)->setTargetTriple(module.getTargetTriple());
+  (*runtime)->setDataLayout(module.getDataLayout());
+  if (Linker::linkModules(module, std::move(*runtime)))
+    return createStringError("the runtime does not link with the generated code");
+  std::vector<std::string> exported = mlc::addProgram(module, artifact, kind);
+  StringSet<> keep;
+  keep.insert(exported.begin(), exported.end());
+  internalizeModule(module, [&](const GlobalValue &value) { return keep.contains(value.getName()); });
+  return Error::success();
+}
+
+Error generate(Module &module, TargetMachine &machine, raw_pwrite_stream &os, CodeGenFileType type) {
+  SchedulerGate gate(module);
+  module.getContext().setOptPassGate(gate);
+  legacy::PassManager passes;
+  if (machine.addPassesToEmitFile(passes, os, nullptr, type))
+    return createStringError("the target cannot emit this kind of file");
+  passes.run(module);
+  return Error::success();
+}
+
+/// A directory for the objects, removed at the end.
+struct ScratchDirectory {
+  SmallString<128> path;
+  ~ScratchDirectory() {
+    if (!path.empty())
+      sys::fs::remove_directories(path);
+  }
+  std::string file(StringRef name) const {
+    SmallString<128> result(path);
+    sys::path::append(result, name);
+    return result.str().str();
+  }
+};
+
+Error writeFile(StringRef path, StringRef text) {
+  std::error_code failed;
+  raw_fd_ostream os(path, failed);
+  if (failed)
+    return createFileError(path, failed);
+  os << text;
+  os.close();
+  return os.has_error() ? createFileError(path, os.error()) : Error::success();
+}
+
+Error writeLibrary(Module &module, TargetMachine &machine, const mlc::Artifact &artifact, mlc::EmitKind kind, StringRef output) {
+  ScratchDirectory scratch;
+  if (std::error_code failed = sys::fs::createUniqueDirectory("mlc", scratch.path))
+    return createFileError("temporary directory", failed);
+  std::vector<std::string> objects{scratch.file(artifact.name + ".o")};
+  {
+    std::error_code failed;
+    raw_fd_ostream os(objects[0], failed);
+    if (failed)
+      return createFileError(objects[0], failed);
+    if (Error error = generate(module, machine, os, CodeGenFileType::ObjectFile))
+      return error;
+    os.close();
+    if (os.has_error())
+      return createFileError(objects[0], os.error());
+  }
+  if (artifact.weightsBytes > 0) {
+    objects.push_back(scratch.file(artifact.name + "_weights.o"));
+    if (Error error = mlc::writeWeightsObject(objects[1], machine.getTargetTriple().str(), artifact.name + "_weights", artifact))
+      return error;
+  }
+  if (Error error = mlc::linkObjects(objects, output, kind))
+    return error;
+  SmallString<128> beside(output);
+  sys::path::replace_extension(beside, ".h");
+  if (Error error = writeFile(beside, mlc::writeHeader(artifact, kind)))
+    return error;
+  sys::path::replace_extension(beside, ".json");
+  return writeFile(beside, artifact.manifest);
+}
+
+Error emitModule(Module &module, TargetMachine &machine, const mlc::Artifact &artifact, mlc::EmitKind kind, StringRef output) {
+  if (Error error = addRuntimeAndProgram(module, artifact, kind))
+    return error;
+  mlc::optimize(module, machine);
+  if (kind != mlc::EmitKind::Assembly)
+    return writeLibrary(module, machine, artifact, kind, output);
+  SmallString<0> text;
+  raw_svector_ostream os(text);
+  if (Error error = generate(module, machine, os, CodeGenFileType::AssemblyFile))
+    return error;
+  if (output != "-")
+    return writeFile(output, text);
+  outs() << text;
+  return Error::success();
+}
+
+} // namespace
+
+mlir::LogicalResult mlc::writeText(mlir::ModuleOp module, StringRef output, function_ref<void(raw_ostream &)> write) {
+  std::error_code failed;
+  raw_fd_ostream os(output, failed);
+  if (!failed) {
+    write(os);
+    os.flush();
+    failed = os.error();
+    os.clear_error();
+  }
+  if (failed)
+    return module.emitError() << output << ": " << failed.message();
+  return mlir::success();
+}
+
+mlir::LogicalResult mlc::emit(mlir::ModuleOp module, const Artifact &artifact, const CpuTarget &target, EmitKind kind, StringRef output) {
+  auto machine = makeTargetMachine(target);
+  if (!machine)
+    return module.emitError() << toString(machine.takeError());
+  LLVMContext context;
+  std::unique_ptr<Module> code = mlir::translateModuleToLLVMIR(module, context, artifact.name);
+  if (!code)
+    return module.emitError("cannot be translated to LLVM IR");
+  code->setTargetTriple((*machine)->getTargetTriple());
+  code->setDataLayout((*machine)->createDataLayout());
+  setTarget(*code, target);
+  if (kind == EmitKind::LLVM)
+    return writeText(module, output, [&](raw_ostream &os) { code->print(os, nullptr); });
+  if (Error error = emitModule(*code, **machine, artifact, kind, output))
+    return module.emitError() << toString(std::move(error));
+  return mlir::success();
+}

@@ -1,0 +1,39 @@
+// optimize (Emit.h): LLVM's usual pipeline. Kernels whose vectors and tiles our own passes have chosen are kept as they are: LLVM
+// must not unroll or vectorise them again. Kernels of kind "loops" rely on its vectoriser.
+#include "compiler/Emit/Emit.h"
+#include "llvm/Analysis/LoopInfo.h"
+#include "llvm/IR/Dominators.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/Transforms/Utils/LoopUtils.h"
+
+using namespace llvm;
+
+static void keepLoops(Function &function) {
+  DominatorTree dominators(function);
+  LoopInfo loops(dominators);
+  for (Loop *loop : loops.getLoopsInPreorder()) {
+    loop->setLoopAlreadyUnrolled();
+    addStringMetadataToLoop(loop, "llvm.loop.vectorize.enable", 0);
+  }
+}
+
+void mlc::optimize(Module &module, TargetMachine &machine) {
+  for (Function &function : module)
+    if (StringRef kind = function.getFnAttribute("mlc-kind").getValueAsString(); !function.isDeclaration() && !kind.empty() && kind != "loops")
+      keepLoops(function);
+  PipelineTuningOptions tuning;
+  tuning.SLPVectorization = false; // finds nothing in kernels, and costs the most time of all passes
+  PassBuilder builder(&machine, tuning);
+  LoopAnalysisManager loops;
+  FunctionAnalysisManager functions;
+  CGSCCAnalysisManager components;
+  ModuleAnalysisManager modules;
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(components);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, components, modules);
+  builder.buildPerModuleDefaultPipeline(OptimizationLevel::O2).run(module, modules);
+}

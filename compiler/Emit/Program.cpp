@@ -1,0 +1,232 @@
+// addProgram (Emit.h): mlc_program and mlc_model as LLVM constants, and the functions that an application calls. The structures
+// repeat abi.h field by field; checkLayout compares every offset that matters with the C compiler's.
+#include "compiler/Emit/Emit.h"
+#include "mlc/abi.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/Module.h"
+
+using namespace llvm;
+
+namespace {
+
+class ProgramBuilder {
+public:
+  ProgramBuilder(Module &module, const mlc::Artifact &artifact, mlc::EmitKind kind)
+      : module(module), artifact(artifact), kind(kind), context(module.getContext()), pointer(PointerType::getUnqual(context)),
+        i32(Type::getInt32Ty(context)), i64(Type::getInt64Ty(context)), null(ConstantPointerNull::get(pointer)) {}
+
+  std::vector<std::string> build() {
+    SmallVector<Type *> modelFields{i32, i32, pointer, pointer};
+    modelFields.append(4, i32);
+    modelFields.append(4, pointer);
+    modelFields.append(2, i32);
+    modelFields.append(12, pointer);
+    auto *modelType = StructType::get(context, modelFields);
+    auto *programType = StructType::get(context, {modelType, pointer, pointer, pointer, pointer, pointer, i64, i64, i32, i32, pointer, pointer,
+                                                  pointer, pointer, i32, i32, pointer});
+    checkLayout(modelType, programType);
+    program = new GlobalVariable(module, programType, /*isConstant=*/true, GlobalValue::InternalLinkage, nullptr, "mlc.program");
+    program->setInitializer(ConstantStruct::get(programType, programFields(modelType)));
+    addTypedFunctions();
+    return exported;
+  }
+
+private:
+  // Constants.
+  Constant *number(int64_t value) { return ConstantInt::getSigned(i64, value); }
+  Constant *count(int64_t value) { return ConstantInt::getSigned(i32, value); }
+  Constant *constant(Constant *initializer, const Twine &name) {
+    auto *global = new GlobalVariable(module, initializer->getType(), /*isConstant=*/true, GlobalValue::PrivateLinkage, initializer, name);
+    global->setUnnamedAddr(GlobalValue::UnnamedAddr::Global);
+    return global;
+  }
+  Constant *text(StringRef value) { return constant(ConstantDataArray::getString(context, value), "mlc.text"); }
+  Constant *array(ArrayRef<Constant *> values, const Twine &name) {
+    return values.empty() ? null : constant(ConstantArray::get(ArrayType::get(values[0]->getType(), values.size()), values), name);
+  }
+  Constant *texts(ArrayRef<std::string> values, const Twine &name) {
+    SmallVector<Constant *> pointers;
+    for (const std::string &value : values)
+      pointers.push_back(text(value));
+    return array(pointers, name);
+  }
+  Constant *values(ArrayRef<mlc::ValueInfo> infos, const Twine &name) {
+    SmallVector<Constant *> entries;
+    for (const mlc::ValueInfo &info : infos) {
+      SmallVector<Constant *> dims;
+      for (const mlc::DimInfo &dim : info.dims)
+        dims.push_back(ConstantStruct::getAnon({number(dim.value), count(dim.symbol), count(0)}));
+      entries.push_back(ConstantStruct::getAnon({text(info.name), count(info.dtype), count(info.dims.size()), array(dims, "mlc.dims")}));
+    }
+    return array(entries, name);
+  }
+  Constant *stateSlots() {
+    SmallVector<Constant *> slots;
+    for (const mlc::StateSlot &slot : artifact.state)
+      slots.push_back(ConstantStruct::getAnon({text(slot.name), number(slot.offset), number(slot.bytes), number(slot.weightsOffset)}));
+    return array(slots, "mlc.state_slots");
+  }
+  Constant *weights() {
+    if (artifact.weightsBytes == 0)
+      return null;
+    auto *blob = new GlobalVariable(module, ArrayType::get(Type::getInt8Ty(context), artifact.weightsBytes), /*isConstant=*/true,
+                                    GlobalValue::ExternalLinkage, nullptr, artifact.name + "_weights");
+    blob->setVisibility(GlobalValue::HiddenVisibility);
+    return blob;
+  }
+  /// One of the model's compiled entries; null if it has none.
+  Constant *entry(StringRef name) {
+    Function *function = module.getFunction(name);
+    if (!function)
+      return null;
+    function->setName("mlc." + name); // `main` means something to linkers and to LLVM
+    return function;
+  }
+
+  SmallVector<Constant *> programFields(StructType *modelType) {
+    Constant *run = entry("main"), *runSizes = entry("main_sizes"), *step = entry("train_step"), *stepSizes = entry("train_step_sizes");
+    return {ConstantStruct::get(modelType, modelFields()), run, step, runSizes, stepSizes, weights(), number(artifact.weightsBytes),
+            number(artifact.stateBytes), count(artifact.state.size()), count(0), stateSlots(), text(join(artifact.cpuFeatures, ",")),
+            texts(artifact.deviceImages, "mlc.device_images"), texts(artifact.deviceKernels, "mlc.device_kernels"),
+            count(artifact.deviceImages.size()), count(artifact.deviceKernels.size()),
+            artifact.deviceArch.empty() ? null : text(artifact.deviceArch)};
+  }
+
+  SmallVector<Constant *> modelFields() {
+    return {count(MLC_ABI_VERSION), count(sizeof(mlc_model)), text(artifact.name), text(artifact.manifest), count(artifact.symbols.size()),
+            count(artifact.inputs.size()), count(artifact.outputs.size()), count(artifact.params.size()), texts(artifact.symbols, "mlc.symbols"),
+            values(artifact.inputs, "mlc.inputs"), values(artifact.outputs, "mlc.outputs"), values(artifact.params, "mlc.params"),
+            count(artifact.trainInputs.size()), count(artifact.trainOutputs.size()), values(artifact.trainInputs, "mlc.train_inputs"),
+            values(artifact.trainOutputs, "mlc.train_outputs"),
+            forwardWithProgram("workspace_size", i64, {pointer}), forwardWithProgram("output_shapes", i32, {pointer, pointer}),
+            forwardWithProgram("create", i32, {pointer, pointer}), runtime("mlc_rt_destroy", Type::getVoidTy(context), {pointer}),
+            callTensors("run", 0), callTensors("train_step", 1), runtime("mlc_rt_param", i32, {pointer, pointer, pointer}),
+            runtime("mlc_rt_save", i32, {pointer, pointer}), runtime("mlc_rt_load", i32, {pointer, pointer}), runtime("mlc_rt_last_error", pointer, {pointer})};
+  }
+
+  void checkLayout(StructType *model, StructType *programType) {
+    const DataLayout &layout = module.getDataLayout();
+    auto same = [&](StructType *type, unsigned field, size_t offset) {
+      if (layout.getStructLayout(type)->getElementOffset(field) != offset)
+        report_fatal_error("the compiler and abi.h disagree on a structure");
+    };
+    same(model, 8, offsetof(mlc_model, symbols));
+    same(model, 12, offsetof(mlc_model, train_input_count));
+    same(model, 16, offsetof(mlc_model, workspace_size));
+    same(model, 25, offsetof(mlc_model, last_error));
+    same(programType, 1, offsetof(mlc_program, run));
+    same(programType, 6, offsetof(mlc_program, weights_bytes));
+    same(programType, 10, offsetof(mlc_program, state_slots));
+    same(programType, 16, offsetof(mlc_program, device_arch));
+    if (layout.getTypeAllocSize(model) != sizeof(mlc_model) || layout.getTypeAllocSize(programType) != sizeof(mlc_program))
+      report_fatal_error("the compiler and abi.h disagree on a structure");
+  }
+
+  // Functions.
+  Function *runtime(StringRef name, Type *result, ArrayRef<Type *> parameters) {
+    return cast<Function>(module.getOrInsertFunction(name, FunctionType::get(result, parameters, false)).getCallee());
+  }
+  Function *define(const Twine &name, Type *result, ArrayRef<Type *> parameters, GlobalValue::LinkageTypes linkage) {
+    auto *function = Function::Create(FunctionType::get(result, parameters, false), linkage, name, module);
+    function->addFnAttr(Attribute::NoUnwind);
+    return function;
+  }
+  /// return callee(arguments);
+  void forward(Function *from, Function *callee, ArrayRef<Value *> arguments, IRBuilder<> &b) {
+    Value *result = b.CreateCall(callee, arguments);
+    from->getReturnType()->isVoidTy() ? b.CreateRetVoid() : b.CreateRet(result);
+  }
+  /// A function of mlc_model whose runtime counterpart also takes the program.
+  Function *forwardWithProgram(StringRef name, Type *result, ArrayRef<Type *> parameters) {
+    SmallVector<Type *> types{pointer};
+    append_range(types, parameters);
+    Function *callee = runtime(("mlc_rt_" + name).str(), result, types);
+    Function *function = define("mlc." + name, result, parameters, GlobalValue::InternalLinkage);
+    IRBuilder<> b(BasicBlock::Create(context, "", function));
+    SmallVector<Value *> arguments{program};
+    for (Argument &argument : function->args())
+      arguments.push_back(&argument);
+    forward(function, callee, arguments, b);
+    return function;
+  }
+  Function *callTensors(StringRef name, int32_t training) {
+    Function *callee = runtime("mlc_rt_call_tensors", i32, {pointer, i32, pointer, pointer});
+    Function *function = define("mlc." + name + "_tensors", i32, {pointer, pointer, pointer}, GlobalValue::InternalLinkage);
+    IRBuilder<> b(BasicBlock::Create(context, "", function));
+    forward(function, callee, {function->getArg(0), count(training), function->getArg(1), function->getArg(2)}, b);
+    return function;
+  }
+
+  Function *addExported(StringRef suffix, Type *result, ArrayRef<Type *> parameters) {
+    exported.push_back(artifact.name + "_" + suffix.str());
+    return define(exported.back(), result, parameters, GlobalValue::ExternalLinkage);
+  }
+  void addForward(StringRef suffix, Function *callee) {
+    Function *function = addExported(suffix, callee->getReturnType(), callee->getFunctionType()->params());
+    IRBuilder<> b(BasicBlock::Create(context, "", function));
+    SmallVector<Value *> arguments;
+    for (Argument &argument : function->args())
+      arguments.push_back(&argument);
+    forward(function, callee, arguments, b);
+  }
+
+  /// NAME_run(handle, [dims,] inputs..., outputs...)
+  void addCall(StringRef suffix, int32_t training, size_t inputs, size_t outputs) {
+    SmallVector<Type *> parameters(1 + !artifact.symbols.empty() + inputs + outputs, pointer);
+    Function *function = addExported(suffix, i32, parameters);
+    IRBuilder<> b(BasicBlock::Create(context, "", function));
+    unsigned next = 1;
+    Value *dims = artifact.symbols.empty() ? static_cast<Value *>(null) : function->getArg(next++);
+    auto pack = [&](size_t size) {
+      auto *type = ArrayType::get(pointer, std::max<size_t>(size, 1));
+      Value *memory = b.CreateAlloca(type);
+      for (size_t index = 0; index < size; ++index)
+        b.CreateStore(function->getArg(next++), b.CreateConstInBoundsGEP2_64(type, memory, 0, index));
+      return memory;
+    };
+    Value *inputArray = pack(inputs), *outputArray = pack(outputs);
+    forward(function, runtime("mlc_rt_call", i32, {pointer, i32, pointer, pointer, pointer}),
+            {function->getArg(0), count(training), dims, inputArray, outputArray}, b);
+  }
+
+  void addTypedFunctions() {
+    if (artifact.symbols.empty()) {
+      Function *function = addExported("workspace_size", i64, {});
+      IRBuilder<> b(BasicBlock::Create(context, "", function));
+      forward(function, module.getFunction("mlc.workspace_size"), {null}, b);
+    } else {
+      addForward("workspace_size", module.getFunction("mlc.workspace_size"));
+      addForward("output_shapes", module.getFunction("mlc.output_shapes"));
+    }
+    addForward("create", module.getFunction("mlc.create"));
+    addForward("destroy", module.getFunction("mlc_rt_destroy"));
+    addForward("last_error", module.getFunction("mlc_rt_last_error"));
+    addCall("run", 0, artifact.inputs.size(), artifact.outputs.size());
+    if (artifact.trainable) {
+      addCall("train_step", 1, artifact.trainInputs.size(), artifact.trainOutputs.size());
+      for (StringRef name : {"param", "save", "load"})
+        addForward(name, module.getFunction(("mlc_rt_" + name).str()));
+    }
+    exported.push_back(kind == mlc::EmitKind::Library ? "mlc_model_v1" : artifact.name + "_mlc_model_v1");
+    Function *reflect = define(exported.back(), pointer, {}, GlobalValue::ExternalLinkage);
+    IRBuilder<> b(BasicBlock::Create(context, "", reflect));
+    b.CreateRet(program);
+  }
+
+  Module &module;
+  const mlc::Artifact &artifact;
+  mlc::EmitKind kind;
+  LLVMContext &context;
+  PointerType *pointer;
+  IntegerType *i32, *i64;
+  Constant *null;
+  GlobalVariable *program = nullptr;
+  std::vector<std::string> exported;
+};
+
+} // namespace
+
+std::vector<std::string> mlc::addProgram(Module &module, const Artifact &artifact, EmitKind kind) {
+  return ProgramBuilder(module, artifact, kind).build();
+}

@@ -1,0 +1,147 @@
+// writeWeightsObject (Link.h): an ELF64 writer for exactly one section of bytes. LLVM constants would hold a large blob several
+// times over, and an assembler would print and parse it.
+#include "compiler/Emit/Link.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/DialectResourceBlobManager.h"
+#include "llvm/BinaryFormat/ELF.h"
+#include "llvm/Support/raw_ostream.h"
+#include "llvm/TargetParser/Triple.h"
+
+using namespace llvm;
+using namespace mlir;
+
+namespace {
+
+/// Blobs from this size on are marked large: the linker then keeps them out of the 2 GB around the code.
+constexpr int64_t largeBytesMin = int64_t(1) << 30;
+
+uint64_t alignTo64(uint64_t offset) { return (offset + 63) / 64 * 64; }
+
+/// Writes a splat without holding it whole.
+void writeSplat(raw_ostream &os, StringRef element, int64_t count) {
+  std::string piece;
+  int64_t pieceCount = std::min<int64_t>(count, std::max<int64_t>(1, 4096 / std::max<int64_t>(1, element.size())));
+  for (int64_t index = 0; index < pieceCount; ++index)
+    piece += element;
+  for (; count >= pieceCount; count -= pieceCount)
+    os << piece;
+  for (; count > 0; --count)
+    os << element;
+}
+
+StringRef bytesOf(ArrayRef<char> data) { return StringRef(data.data(), data.size()); }
+
+Error writeElements(raw_ostream &os, ElementsAttr value) {
+  ShapedType type = value.getShapedType();
+  if (auto resource = dyn_cast<DenseResourceElementsAttr>(value)) {
+    AsmResourceBlob *blob = resource.getRawHandle().getBlob();
+    if (!blob)
+      return createStringError("the data of the weight %s is missing", resource.getRawHandle().getKey().str().c_str());
+    os << bytesOf(blob->getData());
+    return Error::success();
+  }
+  auto dense = dyn_cast<DenseElementsAttr>(value);
+  if (!dense)
+    return createStringError("a weight is neither dense nor a resource");
+  if (type.getElementType().isInteger(1)) {
+    for (bool element : dense.getValues<bool>())
+      os << static_cast<char>(element);
+  } else if (dense.isSplat()) {
+    writeSplat(os, bytesOf(dense.getRawData()), type.getNumElements());
+  } else {
+    os << bytesOf(dense.getRawData());
+  }
+  return Error::success();
+}
+
+} // namespace
+
+Error mlc::writeWeightsObject(StringRef path, StringRef tripleText, StringRef symbol, const Artifact &artifact) {
+  Triple triple(tripleText);
+  if (!triple.isArch64Bit() || !triple.isLittleEndian())
+    return createStringError("weights: %s is not a little-endian 64-bit target", triple.str().c_str());
+  bool large = triple.isX86_64() && artifact.weightsBytes >= largeBytesMin;
+  std::string sectionName = large ? ".lrodata.mlc_weights" : ".rodata.mlc_weights";
+
+  // Null section, weights, empty stack note, symbols, their names, section names.
+  std::string sectionNames("\0", 1), symbolNames("\0", 1);
+  auto nameOf = [](std::string &table, StringRef name) {
+    size_t offset = table.size();
+    table += name;
+    table += '\0';
+    return static_cast<ELF::Elf64_Word>(offset);
+  };
+  enum : unsigned { Null, Data, StackNote, Symbols, SymbolNames, SectionNames, SectionCount };
+  ELF::Elf64_Shdr sections[SectionCount] = {};
+  sections[Data].sh_name = nameOf(sectionNames, sectionName);
+  sections[StackNote].sh_name = nameOf(sectionNames, ".note.GNU-stack");
+  sections[Symbols].sh_name = nameOf(sectionNames, ".symtab");
+  sections[SymbolNames].sh_name = nameOf(sectionNames, ".strtab");
+  sections[SectionNames].sh_name = nameOf(sectionNames, ".shstrtab");
+  ELF::Elf64_Sym symbols[2] = {};
+  symbols[1].st_name = nameOf(symbolNames, symbol);
+  symbols[1].setBindingAndType(ELF::STB_GLOBAL, ELF::STT_OBJECT);
+  symbols[1].st_other = ELF::STV_HIDDEN;
+  symbols[1].st_shndx = Data;
+  symbols[1].st_size = artifact.weightsBytes;
+
+  uint64_t dataBegin = alignTo64(sizeof(ELF::Elf64_Ehdr));
+  uint64_t symbolsBegin = alignTo64(dataBegin + artifact.weightsBytes);
+  uint64_t namesBegin = symbolsBegin + sizeof(symbols), sectionNamesBegin = namesBegin + symbolNames.size();
+  uint64_t headersBegin = alignTo64(sectionNamesBegin + sectionNames.size());
+  auto place = [&](unsigned number, unsigned type, uint64_t offset, uint64_t size, uint64_t alignment) {
+    sections[number].sh_type = type;
+    sections[number].sh_offset = offset;
+    sections[number].sh_size = size;
+    sections[number].sh_addralign = alignment;
+  };
+  place(Data, ELF::SHT_PROGBITS, dataBegin, artifact.weightsBytes, 64);
+  sections[Data].sh_flags = ELF::SHF_ALLOC | (large ? ELF::SHF_X86_64_LARGE : 0);
+  place(StackNote, ELF::SHT_PROGBITS, symbolsBegin, 0, 1);
+  place(Symbols, ELF::SHT_SYMTAB, symbolsBegin, sizeof(symbols), 8);
+  sections[Symbols].sh_link = SymbolNames;
+  sections[Symbols].sh_info = 1; // first global symbol
+  sections[Symbols].sh_entsize = sizeof(ELF::Elf64_Sym);
+  place(SymbolNames, ELF::SHT_STRTAB, namesBegin, symbolNames.size(), 1);
+  place(SectionNames, ELF::SHT_STRTAB, sectionNamesBegin, sectionNames.size(), 1);
+
+  ELF::Elf64_Ehdr header = {};
+  memcpy(header.e_ident, ELF::ElfMagic, 4);
+  header.e_ident[ELF::EI_CLASS] = ELF::ELFCLASS64;
+  header.e_ident[ELF::EI_DATA] = ELF::ELFDATA2LSB;
+  header.e_ident[ELF::EI_VERSION] = ELF::EV_CURRENT;
+  header.e_type = ELF::ET_REL;
+  header.e_machine = triple.isX86_64() ? ELF::EM_X86_64 : triple.isAArch64() ? ELF::EM_AARCH64 : ELF::EM_RISCV;
+  header.e_version = ELF::EV_CURRENT;
+  header.e_shoff = headersBegin;
+  header.e_ehsize = sizeof(header);
+  header.e_shentsize = sizeof(ELF::Elf64_Shdr);
+  header.e_shnum = SectionCount;
+  header.e_shstrndx = SectionNames;
+
+  std::error_code failed;
+  raw_fd_ostream os(path, failed);
+  if (failed)
+    return createFileError(path, failed);
+  auto raw = [&](const auto &value) { os.write(reinterpret_cast<const char *>(&value), sizeof(value)); };
+  auto fillTo = [&](uint64_t offset) { os.write_zeros(offset - os.tell()); };
+  raw(header);
+  for (const Weight &weight : artifact.weights) {
+    uint64_t begin = dataBegin + weight.offset;
+    if (begin < os.tell() || begin > symbolsBegin)
+      return createStringError("weights overlap or leave their blob at offset %lld", static_cast<long long>(weight.offset));
+    fillTo(begin);
+    if (Error error = writeElements(os, weight.value))
+      return error;
+  }
+  if (os.tell() > dataBegin + artifact.weightsBytes)
+    return createStringError("the weights are longer than their blob");
+  fillTo(symbolsBegin);
+  raw(symbols);
+  os << symbolNames << sectionNames;
+  fillTo(headersBegin);
+  raw(sections);
+  os.close();
+  return os.has_error() ? createFileError(path, os.error()) : Error::success();
+}

@@ -1,0 +1,109 @@
+// importOnnx: a model file as a module of the onnx dialect (docs/ir.md, section 1).
+#include "compiler/Compile.h"
+#include "compiler/Import/Diagnostics.h"
+#include "compiler/Import/GraphImporter.h"
+#include "compiler/Import/Signature.h"
+#include "dialects/onnx/Onnx.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/xxhash.h"
+
+using namespace mlc;
+using namespace mlir;
+
+static ArrayAttr symbolNames(OpBuilder &builder, ArrayRef<std::string> symbols) {
+  return builder.getStrArrayAttr(SmallVector<StringRef>(symbols.begin(), symbols.end()));
+}
+
+static func::FuncOp makeMain(OpBuilder &builder, Location location, ArrayRef<ModelInput> inputs) {
+  auto types = llvm::map_to_vector(inputs, [](const ModelInput &input) -> Type { return input.type; });
+  auto main = func::FuncOp::create(builder, location, "main", builder.getFunctionType(types, {}));
+  Block *entry = main.addEntryBlock();
+  for (auto [index, input] : llvm::enumerate(inputs)) {
+    main.setArgAttr(index, "onnx.name", builder.getStringAttr(input.name));
+    main.setArgAttr(index, "onnx.dims", symbolNames(builder, input.symbols));
+    entry->getArgument(index).setLoc(NameLoc::get(builder.getStringAttr(input.name)));
+  }
+  return main;
+}
+
+static LogicalResult addOutputs(func::FuncOp main, OpBuilder &builder, const pb::GraphProto &graph, const ValueScope &scope,
+                                const SymbolSizes &sizes) {
+  Location location = main.getLoc();
+  if (graph.output().empty())
+    return emitError(location) << "the model has no outputs";
+  SmallVector<Value> values;
+  SmallVector<DictionaryAttr> attributes;
+  llvm::StringSet<> names;
+  bool hasFailed = false;
+  for (const auto &output : graph.output()) {
+    if (!names.insert(output.name()).second)
+      return emitError(location) << "the model has two outputs named \"" << output.name() << '"';
+    Value value = scope.find(output.name());
+    if (!value)
+      return emitError(location) << "output \"" << output.name() << "\" is made by no node of the model";
+    auto declared = declaredOutput(output, sizes, location);
+    hasFailed |= failed(declared);
+    if (hasFailed)
+      continue;
+    values.push_back(value);
+    NamedAttrList list;
+    list.append("onnx.name", builder.getStringAttr(output.name()));
+    if (declared->type) {
+      list.append("onnx.type", TypeAttr::get(declared->type));
+      list.append("onnx.dims", symbolNames(builder, declared->symbols));
+    }
+    attributes.push_back(list.getDictionary(builder.getContext()));
+  }
+  if (hasFailed)
+    return failure();
+  func::ReturnOp::create(builder, location, values);
+  main.setFunctionType(builder.getFunctionType(main.getArgumentTypes(), TypeRange(ValueRange(values))));
+  main.setAllResultAttrs(attributes);
+  return success();
+}
+
+OwningOpRef<ModuleOp> mlc::importOnnx(StringRef path, const CompileOptions &options, MLIRContext &context) {
+  context.getOrLoadDialect<func::FuncDialect>();
+  context.getOrLoadDialect<onnx::OnnxDialect>();
+  context.getOrLoadDialect("core");
+  OpBuilder builder(&context);
+  Location location = builder.getUnknownLoc();
+  auto file = ModelFile::open(path);
+  if (!file) {
+    emitError(location) << llvm::toString(file.takeError());
+    return {};
+  }
+  const pb::ModelProto &model = (*file)->model();
+  const pb::GraphProto &graph = model.graph();
+  if (model.ir_version() > pb::IR_VERSION)
+    emitWarning(location) << "IR version " << model.ir_version() << " is newer than " << int(pb::IR_VERSION)
+                          << ", the newest that mlc knows";
+  if (model.training_info_size())
+    emitWarning(location) << "training_info of the model is not read";
+
+  OwningOpRef<ModuleOp> module = ModuleOp::create(location);
+  StringRef name = llvm::sys::path::filename(path);
+  llvm::XXH128_hash_t hash = llvm::xxh3_128bits(llvm::arrayRefFromStringRef<uint8_t>((*file)->bytes()));
+  (*module)->setAttr("onnx.model", builder.getStringAttr(name));
+  (*module)->setAttr("onnx.ir_version", builder.getI64IntegerAttr(model.ir_version()));
+  (*module)->setAttr("onnx.hash", builder.getStringAttr(llvm::formatv("xxh3:{0:x-16}{1:x-16}", hash.high64, hash.low64).str()));
+
+  SymbolSizes sizes;
+  auto inputs = bindInputs(graph, options, location, sizes);
+  if (failed(inputs))
+    return {};
+  builder.setInsertionPointToEnd(module->getBody());
+  func::FuncOp main = makeMain(builder, location, *inputs);
+  builder.setInsertionPointToEnd(&main.front());
+  ValueScope scope;
+  for (auto [input, argument] : llvm::zip_equal(*inputs, main.getArguments()))
+    scope.define(input.name, argument);
+  AttributeImporter attributes(*file, &context);
+  GraphImporter importer(model, attributes, builder, &main.front());
+  if (failed(importer.prepare(location)) || failed(importer.importMain(graph, scope)) ||
+      failed(addOutputs(main, builder, graph, scope, sizes)))
+    return {};
+  return module;
+}

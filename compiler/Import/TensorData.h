@@ -1,0 +1,41 @@
+// The elements of a TensorProto, wherever the file keeps them: raw_data, one of the typed fields, or another file.
+#ifndef MLC_COMPILER_IMPORT_TENSORDATA_H
+#define MLC_COMPILER_IMPORT_TENSORDATA_H
+#include "compiler/Import/ModelFile.h"
+#include "llvm/ADT/SmallVector.h"
+
+namespace mlc {
+
+/// Dense row-major elements in native byte order; bool is one byte, 0 or 1.
+struct TensorData {
+  int32_t dataType; // pb::TensorProto::DataType
+  llvm::SmallVector<int64_t> shape;
+  llvm::StringRef bytes;          // into the mapped file, or into `storage`
+  std::unique_ptr<char[]> storage; // set if the elements had to be converted; aligned for every element
+};
+
+/// "float32"; for types that mlc does not have, ONNX's name: "float8e4m3fn".
+llvm::StringRef dataTypeName(int32_t dataType);
+/// Bytes of one element; 0 for types that mlc does not have.
+unsigned dataTypeBytes(int32_t dataType);
+
+/// A type or storage that is legal in ONNX and that mlc does not have. Everything else that fails is malformed.
+class UnsupportedError : public llvm::ErrorInfo<UnsupportedError> {
+public:
+  static char ID;
+  explicit UnsupportedError(const llvm::Twine &text) : text(text.str()) {}
+  void log(llvm::raw_ostream &os) const override { os << text; }
+  std::error_code convertToErrorCode() const override { return llvm::inconvertibleErrorCode(); }
+
+private:
+  std::string text;
+};
+
+/// Product of the sizes times `elementBytes`, if no partial product overflows and no size is negative. Dynamic sizes (INT64_MIN)
+/// count as one.
+llvm::Expected<int64_t> checkedByteCount(llvm::ArrayRef<int64_t> shape, unsigned elementBytes);
+
+llvm::Expected<TensorData> readTensor(ModelFile &file, const pb::TensorProto &tensor);
+
+} // namespace mlc
+#endif

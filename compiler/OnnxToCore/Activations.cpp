@@ -1,0 +1,172 @@
+// Pointwise functions with a kink or a squash: Relu .. Mish, and Clip.
+#include "compiler/OnnxToCore/Compose.h"
+#include <cmath>
+
+namespace mlc::decompose {
+
+using core::Comparison;
+
+constexpr double kSqrt2OverPi = 0.7978845608028654;
+constexpr double kInvSqrt2 = 0.7071067811865476;
+
+static Values relu(Node &n, CoreBuilder &b) {
+  n.ignoreAttr("consumed_inputs");
+  return b.maximum(n.in(0), 0.0);
+}
+
+static Values leakyRelu(Node &n, CoreBuilder &b) {
+  n.ignoreAttr("consumed_inputs");
+  Expr x = n.in(0);
+  return b.select(b.compare(Comparison::LT, x, 0.0), x * n.f32("alpha", 0.01f), x);
+}
+
+static Values preluWith(Node &n, CoreBuilder &b, Expr slope) {
+  Expr x = n.in(0);
+  if (!n.sameElement({x, slope}) || !n.broadcastableTo(slope, b.dims(x)))
+    return llvm::failure();
+  return b.select(b.compare(Comparison::LT, x, 0.0), x * slope, x);
+}
+
+static Values prelu(Node &n, CoreBuilder &b) { return preluWith(n, b, n.in(1)); }
+
+// Before opset 7 the slope is one number, or one for each channel.
+static Values preluPerChannel(Node &n, CoreBuilder &b) {
+  n.ignoreAttr("consumed_inputs");
+  Expr slope = n.in(1);
+  if (n.rank(1) == 1 && n.type(1).getDimSize(0) != 1 && n.rank(0) > 1)
+    slope = perChannel(slope, n.rank(0));
+  return preluWith(n, b, slope);
+}
+
+static Values elu(Node &n, CoreBuilder &b) {
+  n.ignoreAttr("consumed_inputs");
+  Expr x = n.in(0);
+  return b.select(b.compare(Comparison::GT, x, 0.0), x, (b.exp(x) - 1.0) * n.f32("alpha", 1));
+}
+
+static Values seluWith(Node &n, CoreBuilder &b, double alphaAbsent, double gammaAbsent) {
+  n.ignoreAttr("consumed_inputs");
+  Expr x = n.in(0);
+  double alpha = n.f32("alpha", alphaAbsent), gamma = n.f32("gamma", gammaAbsent);
+  return b.select(b.compare(Comparison::GT, x, 0.0), x * gamma, (b.exp(x) * alpha - alpha) * gamma);
+}
+static Values seluRounded(Node &n, CoreBuilder &b) { return seluWith(n, b, 1.6732f, 1.0507f); }
+static Values selu(Node &n, CoreBuilder &b) { return seluWith(n, b, 1.67326319217681884765625, 1.05070102214813232421875); }
+
+static Values celu(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0);
+  double alpha = n.f32("alpha", 1);
+  if (!n.check(alpha != 0, "alpha is 0"))
+    return llvm::failure();
+  return b.maximum(x, 0.0) + b.minimum((b.exp(x / alpha) - 1.0) * alpha, 0.0);
+}
+
+static Values thresholdedRelu(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0);
+  return b.select(b.compare(Comparison::GT, x, n.f32("alpha", 1)), x, b.splatLike(0, x));
+}
+
+static Values gelu(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0);
+  auto isTanh = n.choice("approximate", "none", {"none", "tanh"});
+  if (!isTanh)
+    return llvm::failure();
+  if (*isTanh)
+    return 0.5 * x * (1.0 + b.tanh(kSqrt2OverPi * (x + 0.044715 * x * x * x)));
+  return 0.5 * x * (1.0 + b.erf(x * kInvSqrt2));
+}
+
+static Values sigmoidRule(Node &n, CoreBuilder &b) {
+  n.ignoreAttr("consumed_inputs");
+  return sigmoid(n.in(0));
+}
+
+static Values hardSigmoid(Node &n, CoreBuilder &b) {
+  n.ignoreAttr("consumed_inputs");
+  return clamp(n.in(0) * n.f32("alpha", 0.2f) + n.f32("beta", 0.5), 0, 1);
+}
+
+static Values hardSwish(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0);
+  return x * clamp(x * (1.0 / 6) + 0.5, 0, 1);
+}
+
+static Values softplusRule(Node &n, CoreBuilder &b) { return softplus(n.in(0)); }
+
+static Values softsign(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0);
+  return x / (1.0 + b.abs(x));
+}
+
+static Values mish(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0);
+  return x * b.tanh(softplus(x));
+}
+
+static Values swish(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0);
+  double alpha = n.f32("alpha", 1);
+  return x * sigmoid(alpha == 1 ? x : x * alpha);
+}
+
+static Values shrink(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0);
+  double bias = n.f32("bias", 0), lambda = n.f32("lambd", 0.5);
+  // Integers are compared as floats: the threshold is usually 1.5.
+  Expr key = kindOf(n.element(0)) == kFloat ? x : b.cast(x, b.builder.getF64Type());
+  Expr low = b.compare(Comparison::LT, key, -lambda), high = b.compare(Comparison::GT, key, lambda);
+  return b.select(low, x + bias, b.select(high, x - bias, b.splatLike(0, x)));
+}
+
+// min(max(x, low), high): a low bound above the high one gives the high one.
+static Values clipByAttributes(Node &n, CoreBuilder &b) {
+  n.ignoreAttr("consumed_inputs");
+  Expr x = n.in(0);
+  if (n.hasAttr("min"))
+    x = b.maximum(x, n.f32("min", 0));
+  if (n.hasAttr("max"))
+    x = b.minimum(x, n.f32("max", 0));
+  return x;
+}
+
+static Values clip(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0);
+  for (int64_t i : {1, 2}) {
+    if (!n.has(i))
+      continue;
+    Expr bound = n.in(i);
+    if (n.rank(i) == 1 && n.type(i).getDimSize(0) == 1)
+      bound = b.squeeze(bound, {0}); // exporters write it so
+    if (!n.check(CoreBuilder::rankOf(bound) == 0, "bound (input {0}) is not a scalar but {1}", i, toString(n.type(i).getShape())) ||
+        !n.sameElement({x, bound}))
+      return llvm::failure();
+    x = i == 1 ? b.maximum(x, bound) : b.minimum(x, bound);
+  }
+  return x;
+}
+
+static const Rule rules[] = {
+    {"Relu", 1, relu, 1, kNumber},
+    {"LeakyRelu", 1, leakyRelu, 1, kFloat},
+    {"PRelu", 1, preluPerChannel, 2, kNumber},
+    {"PRelu", 7, prelu, 2, kNumber},
+    {"Elu", 1, elu, 1, kFloat},
+    {"Selu", 1, seluRounded, 1, kFloat},
+    {"Selu", 6, selu, 1, kFloat},
+    {"Celu", 12, celu, 1, kFloat},
+    {"ThresholdedRelu", 10, thresholdedRelu, 1, kFloat},
+    {"Gelu", 20, gelu, 1, kFloat},
+    {"Sigmoid", 1, sigmoidRule, 1, kFloat},
+    {"HardSigmoid", 1, hardSigmoid, 1, kFloat},
+    {"HardSwish", 14, hardSwish, 1, kFloat},
+    {"Softplus", 1, softplusRule, 1, kFloat},
+    {"Softsign", 1, softsign, 1, kFloat},
+    {"Mish", 18, mish, 1, kFloat},
+    {"Swish", 24, swish, 1, kFloat},
+    {"Shrink", 9, shrink, 1, kNumber},
+    {"Clip", 1, clipByAttributes, 1, kFloat},
+    {"Clip", 11, clip, 1, kNumber},
+};
+const ArrayRef<Rule> activationRules(rules);
+
+} // namespace mlc::decompose

@@ -1,0 +1,53 @@
+// Cast and CastLike.
+#include "compiler/OnnxToCore/Compose.h"
+
+using namespace mlir;
+namespace mlc::decompose {
+
+static Values castTo(Node &n, CoreBuilder &b, Type element) {
+  Expr x = n.in(0);
+  // Both attributes speak of 8-bit floats only.
+  n.ignoreAttr("saturate");
+  n.ignoreAttr("round_mode");
+  if (n.element(0) == element)
+    return x;
+  if (!(kindOf(element) & kWide) || !(kindOf(n.element(0)) & kWide))
+    return n.unsupported("conversion from {0} to {1}", nameOf(n.element(0)), nameOf(element));
+  return b.cast(x, element);
+}
+
+static Values cast(Node &n, CoreBuilder &b) {
+  if (!n.check(n.hasAttr("to"), "attribute 'to' is missing"))
+    return failure();
+  Type element = n.dtype("to", {});
+  if (!element)
+    return n.unsupported("the element type");
+  return castTo(n, b, element);
+}
+
+// Opset 1 writes the type as text.
+static Values castToNamed(Node &n, CoreBuilder &b) {
+  std::string to = llvm::StringRef(n.str("to", "")).upper();
+  int64_t number = llvm::StringSwitch<int64_t>(to)
+                       .Case("FLOAT", 1).Case("UINT8", 2).Case("INT8", 3).Case("UINT16", 4).Case("INT16", 5).Case("INT32", 6)
+                       .Case("INT64", 7).Case("BOOL", 9).Case("FLOAT16", 10).Case("DOUBLE", 11).Case("UINT32", 12).Case("UINT64", 13)
+                       .Default(0);
+  Type element = elementFromOnnx(number, n.context());
+  if (!n.check(bool(element), "type \"{0}\" is not known", to))
+    return failure();
+  return castTo(n, b, element);
+}
+
+static Values castLike(Node &n, CoreBuilder &b) {
+  n.markRead(1);
+  return castTo(n, b, n.element(1));
+}
+
+static const Rule rules[] = {
+    {"Cast", 1, castToNamed, 1, kData},
+    {"Cast", 6, cast, 1, kData},
+    {"CastLike", 15, castLike, 2, kData},
+};
+const ArrayRef<Rule> castRules(rules);
+
+} // namespace mlc::decompose

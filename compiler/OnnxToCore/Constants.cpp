@@ -1,0 +1,100 @@
+// Constant, ConstantOfShape and Range: tensors that come from no tensor.
+#include "compiler/OnnxToCore/Compose.h"
+#include <cmath>
+
+using namespace mlir;
+namespace mlc::decompose {
+
+static Values constant(Node &n, CoreBuilder &b) {
+  MLIRContext *context = n.context();
+  auto vector = [&](int64_t size, Type element) { return RankedTensorType::get({size}, element); };
+  if (ElementsAttr value = n.tensor("value")) {
+    if (!(kindOf(value.getElementType()) & kData))
+      return n.unsupported("element type {0}", nameOf(value.getElementType()));
+    return b.constant(value);
+  }
+  if (n.hasAttr("value_int"))
+    return b.constant(DenseElementsAttr::get(RankedTensorType::get({}, b.builder.getI64Type()), n.i64("value_int", 0)));
+  if (n.hasAttr("value_float"))
+    return b.constant(DenseElementsAttr::get(RankedTensorType::get({}, b.builder.getF32Type()), float(n.f32("value_float", 0))));
+  if (n.hasAttr("value_ints")) {
+    SmallVector<int64_t> values = n.ints("value_ints");
+    return b.constant(DenseElementsAttr::get(vector(values.size(), IntegerType::get(context, 64)), ArrayRef<int64_t>(values)));
+  }
+  if (n.hasAttr("value_floats")) {
+    SmallVector<float> values;
+    for (double value : n.floats("value_floats"))
+      values.push_back(value);
+    return b.constant(DenseElementsAttr::get(vector(values.size(), Float32Type::get(context)), ArrayRef<float>(values)));
+  }
+  for (const char *name : {"value_string", "value_strings", "sparse_value"})
+    if (n.hasAttr(name))
+      return n.unsupported("attribute '{0}'", name);
+  return n.fail("the constant has no value");
+}
+
+static Values constantOfShape(Node &n, CoreBuilder &b) {
+  auto sizes = n.sizes(0);
+  if (!sizes || !n.validSizes(*sizes))
+    return failure();
+  ElementsAttr attr = n.tensor("value");
+  if (!attr)
+    return b.broadcast(b.splat(0, b.builder.getF32Type()), *sizes, {});
+  if (!n.check(attr.getNumElements() == 1, "value has {0} elements instead of 1", attr.getNumElements()))
+    return failure();
+  if (!(kindOf(attr.getElementType()) & kData))
+    return n.unsupported("element type {0}", nameOf(attr.getElementType()));
+  return b.broadcast(b.reshape(b.constant(attr), {}), *sizes, {});
+}
+
+// max(ceil((limit - start) / delta), 0) numbers from start.
+static Values range(Node &n, CoreBuilder &b) {
+  if (!n.sameElement({n.in(0), n.in(1), n.in(2)}))
+    return failure();
+  n.ignoreAttr("stash_type"); // of 16-bit floats, which are computed in f32 below
+  for (int64_t i : {0, 1, 2})
+    if (!n.check(n.type(i).hasStaticShape() && n.type(i).getNumElements() == 1, "input {0} is not a scalar", i))
+      return failure();
+  Type element = n.element(0);
+  Expr start = b.reshape(n.in(0), {}), delta = b.reshape(n.in(2), {});
+  OpFoldResult count;
+  if (kindOf(element) == kFloat) {
+    auto from = n.constantFloats(0, "a float start"), to = n.constantFloats(1, "a float limit"), step = n.constantFloats(2, "a float delta");
+    if (!from || !to || !step || !n.check(step->front() != 0, "delta is 0"))
+      return failure();
+    double length = std::ceil((to->front() - from->front()) / step->front());
+    if (!n.check(length < double(kElementsMax), "the range has too many elements"))
+      return failure();
+    count = b.builder.getIndexAttr(length > 0 ? int64_t(length) : 0);
+  } else {
+    auto from = n.size(0), to = n.size(1);
+    auto step = n.constantInts(2, "delta");
+    if (!from || !to || !step || !n.check(step->front() != 0, "delta is 0") || !n.check(step->front() != INT64_MIN, "delta is too small"))
+      return failure();
+    int64_t by = step->front();
+    auto a = constantSize(*from), c = constantSize(*to);
+    if (a && c) {
+      __int128 distance = by > 0 ? __int128(*c) - *a : __int128(*a) - *c, length = distance <= 0 ? 0 : (distance + std::abs(by) - 1) / std::abs(by);
+      if (!n.check(length <= kElementsMax, "the range has too many elements"))
+        return failure();
+      count = b.builder.getIndexAttr(int64_t(length));
+    } else {
+      OpFoldResult zero = b.builder.getIndexAttr(0);
+      OpFoldResult distance = by > 0 ? (a == 0 ? *to : b.indexDifference(*to, *from)) : (c == 0 ? *from : b.indexDifference(*from, *to));
+      if (!n.known.isNonNegative(distance))
+        distance = b.indexMax(distance, zero);
+      count = std::abs(by) == 1 ? distance : b.indexCeilDiv(distance, b.builder.getIndexAttr(std::abs(by)));
+    }
+  }
+  Type wide = accumulatorOf(element);
+  return convert(b, b.iota({count}, 0, wide) * convert(b, delta, wide) + convert(b, start, wide), element);
+}
+
+static const Rule rules[] = {
+    {"Constant", 1, constant, 0},
+    {"ConstantOfShape", 9, constantOfShape, 1, kInteger},
+    {"Range", 11, range, 3, kNumber},
+};
+const ArrayRef<Rule> constantRules(rules);
+
+} // namespace mlc::decompose

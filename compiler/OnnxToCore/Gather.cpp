@@ -1,0 +1,215 @@
+// Reading and writing at positions that are values: Gather .. ScatterND, OneHot, Compress, ReverseSequence.
+#include "compiler/OnnxToCore/Compose.h"
+
+using namespace mlir;
+namespace mlc::decompose {
+
+using core::Comparison;
+using core::Reduction;
+
+/// Constant indices must be in the dimension; others are checked nowhere (reads are clamped).
+static bool indicesFit(Node &n, int64_t i, int64_t size) {
+  if (!n.elementIs(i, kInteger, "indices"))
+    return false;
+  ElementsAttr attr = ShapedType::isDynamic(size) ? ElementsAttr() : constantOf(n.in(i));
+  auto values = attr ? readInts(attr, 4096) : std::nullopt;
+  if (values)
+    for (int64_t value : *values)
+      if (!n.check(value >= -size && value < size, "index {0} is out of range for size {1}", value, size))
+        return false;
+  return true;
+}
+
+static Values gather(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0), indices = n.in(1);
+  auto axis = n.axis("axis", 0, n.rank(0));
+  if (!axis || !indicesFit(n, 1, n.type(0).getDimSize(*axis)))
+    return failure();
+  // One constant position is a slice.
+  auto known = n.known.find(b, indices);
+  if (known && known->values.size() == 1) {
+    auto index = asIndex(known->values[0]);
+    if (auto c = index ? constantSize(*index) : std::nullopt) {
+      OpFoldResult start = *c >= 0 ? *index : b.indexSum(b.dim(x, *axis), *index);
+      Expr y = b.squeeze(part(x, *axis, start, b.builder.getIndexAttr(1)), {*axis});
+      SmallVector<int64_t> added = countingFrom(*axis, n.rank(1));
+      return added.empty() ? y : b.unsqueeze(y, added);
+    }
+  }
+  return b.gather(x, indices, *axis);
+}
+
+static Values gatherElements(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0), indices = n.in(1);
+  auto axis = n.axis("axis", 0, n.rank(0));
+  if (!axis || !n.ranked(1, n.rank(0), n.rank(0), "indices") || !indicesFit(n, 1, n.type(0).getDimSize(*axis)))
+    return failure();
+  for (int64_t d = 0; d < n.rank(0); ++d) {
+    int64_t have = n.type(0).getDimSize(d), wanted = n.type(1).getDimSize(d);
+    if (!n.check(d == *axis || ShapedType::isDynamic(have) || ShapedType::isDynamic(wanted) || wanted <= have,
+                 "indices have size {0} in dimension {1}, the data {2}", wanted, d, have))
+      return failure();
+  }
+  return b.gatherElements(x, indices, *axis);
+}
+
+/// The size of the last dimension of an index tensor: how many positions one index has.
+static std::optional<int64_t> tupleSize(Node &n, int64_t i, int64_t most) {
+  if (!n.elementIs(i, kInteger, "indices") || !n.check(n.rank(i) >= 1, "indices are a scalar"))
+    return std::nullopt;
+  auto size = staticDim(n, n.in(i), n.rank(i) - 1, "a last dimension of indices");
+  if (!size || !n.check(*size <= most, "index tuples of {0} for {1} dimensions", *size, most))
+    return std::nullopt;
+  return size;
+}
+
+static Values gatherNd(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0), indices = n.in(1);
+  int64_t batch = n.i64("batch_dims", 0);
+  if (!n.check(batch >= 0 && batch < n.rank(0) && batch < n.rank(1), "batch_dims {0} is out of range for ranks {1} and {2}", batch, n.rank(0), n.rank(1)) ||
+      !tupleSize(n, 1, n.rank(0) - batch))
+    return failure();
+  for (int64_t d = 0; d < batch; ++d)
+    if (!n.sameSize(b.dim(x, d), b.dim(indices, d), "batch sizes"))
+      return failure();
+  return b.gatherNd(x, indices, batch);
+}
+
+static std::optional<Reduction> reductionOf(Node &n) {
+  auto choice = n.choice("reduction", "none", {"none", "add", "mul", "max", "min"});
+  if (!choice)
+    return std::nullopt;
+  return std::array{Reduction::None, Reduction::Sum, Reduction::Prod, Reduction::Max, Reduction::Min}[*choice];
+}
+
+static Values scatterElements(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0), indices = n.in(1), updates = n.in(2);
+  auto axis = n.axis("axis", 0, n.rank(0));
+  auto reduction = reductionOf(n);
+  if (!axis || !reduction || !n.sameElement({x, updates}) || !n.ranked(1, n.rank(0), n.rank(0), "indices") ||
+      !n.ranked(2, n.rank(0), n.rank(0), "updates") || !indicesFit(n, 1, n.type(0).getDimSize(*axis)))
+    return failure();
+  for (int64_t d = 0; d < n.rank(0); ++d)
+    if (!n.sameSize(b.dim(indices, d), b.dim(updates, d), "sizes of indices and updates"))
+      return failure();
+  return b.scatterElements(x, indices, updates, *axis, *reduction);
+}
+
+static Values scatterNd(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0), indices = n.in(1), updates = n.in(2);
+  auto reduction = reductionOf(n);
+  auto tuple = tupleSize(n, 1, n.rank(0));
+  if (!reduction || !tuple || !n.sameElement({x, updates}))
+    return failure();
+  Sizes wanted = b.dims(indices), own = b.dims(x), have = b.dims(updates);
+  wanted.pop_back();
+  wanted.append(own.begin() + *tuple, own.end());
+  if (!n.check(wanted.size() == have.size(), "updates have rank {0} instead of {1}", have.size(), wanted.size()))
+    return failure();
+  for (auto [w, h] : llvm::zip_equal(wanted, have))
+    if (!n.sameSize(w, h, "sizes of updates"))
+      return failure();
+  return b.scatterNd(x, indices, updates, *reduction);
+}
+
+// Positions outside of [-depth, depth) give the off value everywhere.
+static Values oneHot(Node &n, CoreBuilder &b) {
+  Expr indices = n.in(0), values = n.in(2);
+  auto depth = [&]() -> std::optional<OpFoldResult> {
+    if (kindOf(n.element(1)) != kFloat)
+      return n.size(1);
+    auto constant = n.constantFloats(1, "depth");
+    if (!constant || !n.check(constant->size() == 1, "depth is not a scalar"))
+      return std::nullopt;
+    return OpFoldResult(b.builder.getIndexAttr(int64_t(std::clamp(constant->front(), -1.0, double(kElementsMax)))));
+  }();
+  int64_t rank = n.rank(0);
+  auto axis = n.axis("axis", -1, rank + 1);
+  if (!depth || !axis || !n.ranked(2, 1, 1, "values") || !n.check(n.type(2).getDimSize(0) == 2, "values are not two"))
+    return failure();
+  Sizes sizes = b.dims(indices);
+  sizes.insert(sizes.begin() + *axis, *depth);
+  if (!n.validSizes(sizes))
+    return failure();
+  Type i64 = b.builder.getI64Type();
+  Expr count = b.fromElements({*depth}, i64, /*scalar=*/true);
+  Expr position = convert(b, indices, i64);
+  position = b.unsqueeze(b.select(b.compare(Comparison::LT, position, 0.0), position + count, position), {*axis});
+  Expr isHot = b.compare(Comparison::EQ, b.broadcastTo(position, sizes), b.iota(sizes, *axis, i64));
+  return b.select(isHot, at(values, 0, 1), at(values, 0, 0));
+}
+
+// A constant condition chooses at compile time; otherwise the result's size depends on data.
+static Values compress(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0);
+  ElementsAttr attr = constantOf(n.in(1));
+  auto condition = attr ? readInts(attr, 1 << 20) : std::nullopt;
+  if (!condition)
+    return n.unsupported("a condition that is computed at run time (the result's size depends on it)");
+  SmallVector<int64_t> chosen;
+  for (auto [i, value] : llvm::enumerate(*condition))
+    if (value)
+      chosen.push_back(i);
+  if (!n.hasAttr("axis")) {
+    auto product = productOf(n, b.dims(x));
+    if (!product)
+      return failure();
+    return b.gather(b.reshape(x, {*product}), b.ints(chosen), 0);
+  }
+  auto axis = n.axis("axis", 0, n.rank(0));
+  if (!axis)
+    return failure();
+  return b.gather(x, b.ints(chosen), *axis);
+}
+
+// y[t, b] = x[t < length[b] ? length[b] - 1 - t : t, b]
+static Values reverseSequence(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0), lengths = n.in(1);
+  if (!n.ranked(0, 2, 1 << 20, "the input") || !n.ranked(1, 1, 1, "sequence_lens") || !n.elementIs(1, kInteger, "sequence_lens"))
+    return failure();
+  auto batch = n.axis("batch_axis", 1, n.rank(0)), time = n.axis("time_axis", 0, n.rank(0));
+  if (!batch || !time || !n.check(*batch != *time, "batch_axis and time_axis are both {0}", *batch) ||
+      !n.sameSize(b.dim(x, *batch), b.dim(lengths, 0), "batch sizes"))
+    return failure();
+  Sizes sizes = b.dims(x);
+  Type i64 = b.builder.getI64Type();
+  Expr t = b.iota(sizes, *time, i64), length = b.broadcast(convert(b, lengths, i64), sizes, {*batch});
+  return b.gatherElements(x, b.select(b.compare(Comparison::LT, t, length), length - 1.0 - t, t), *time);
+}
+
+// present = past with update written at write_indices[batch] along axis; circular wraps around.
+static Values tensorScatter(Node &n, CoreBuilder &b) {
+  Expr past = n.in(0), update = n.in(1);
+  auto axis = n.axis("axis", -2, n.rank(0));
+  auto isCircular = n.choice("mode", "linear", {"linear", "circular"});
+  if (!axis || !isCircular || !n.check(*axis != 0, "axis is the batch dimension") || !n.sameElement({past, update}) ||
+      !n.ranked(1, n.rank(0), n.rank(0), "the update"))
+    return failure();
+  Sizes sizes = b.dims(update);
+  Type i64 = b.builder.getI64Type();
+  Expr position = b.iota(sizes, *axis, i64);
+  if (n.has(2)) {
+    if (!n.ranked(2, 1, 1, "write_indices") || !n.elementIs(2, kInteger, "write_indices"))
+      return failure();
+    position = position + b.broadcast(convert(b, n.in(2), i64), sizes, {0});
+  }
+  if (*isCircular)
+    position = b.binary("mod", position, b.fromElements({b.dim(past, *axis)}, i64, /*scalar=*/true));
+  return b.scatterElements(past, position, update, *axis, Reduction::None);
+}
+
+static const Rule rules[] = {
+    {"Gather", 1, gather, 2},
+    {"GatherElements", 11, gatherElements, 2},
+    {"GatherND", 11, gatherNd, 2},
+    {"Scatter", 9, scatterElements, 3},
+    {"ScatterElements", 11, scatterElements, 3},
+    {"ScatterND", 11, scatterNd, 3},
+    {"OneHot", 9, oneHot, 3, kNumber},
+    {"Compress", 9, compress, 2},
+    {"ReverseSequence", 10, reverseSequence, 2},
+    {"TensorScatter", 24, tensorScatter, 2},
+};
+const ArrayRef<Rule> gatherRules(rules);
+
+} // namespace mlc::decompose

@@ -1,0 +1,245 @@
+//===- Passes.td - every pass of mlc, in pipeline order ---------------------------------------------------------------===//
+#ifndef MLC_PASSES
+#define MLC_PASSES
+include "mlir/Pass/PassBase.td"
+
+def DecomposeOnnx : Pass<"decompose-onnx", "::mlir::ModuleOp"> {
+  let summary = "Replaces every onnx.node by core ops";
+  let description = [{
+    One forward walk: every operand already has a ranked type, each rule of compiler/OnnxToCore builds core ops for one operator. All nodes
+    without a rule are reported together.
+
+    ```mlir
+    %y = onnx.node "Relu" domain "ai.onnx" opset 17 (%x) : (tensor<4xf32>) -> !onnx.value
+    // becomes
+    %zero = core.constant dense<0.0> : tensor<4xf32>
+    %y = core.max %x, %zero : tensor<4xf32>
+    ```
+  }];
+  let dependentDialects = ["::mlc::core::CoreDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect"];
+}
+
+def SimplifyCore : Pass<"simplify-core", "::mlir::ModuleOp"> {
+  let summary = "Algebra, constant folding and batch norm folding on core";
+  let description = [{
+    Canonicalisation, CSE, and the rewrites that need weights: a scale and shift after a convolution or matmul with constant weights
+    moves into them.
+
+    ```mlir
+    core.mul(core.conv(x, w), broadcast(s))   // becomes core.conv(x, w * s)
+    ```
+  }];
+  let dependentDialects = ["::mlc::core::CoreDialect"];
+}
+
+def AddTraining : Pass<"add-training", "::mlir::ModuleOp"> {
+  let summary = "Makes @train_step: loss, gradients, optimizer";
+  let description = [{
+    Clones @main, appends the loss, differentiates in reverse over the Differentiable interface and appends the optimizer's update of
+    every trainable parameter. Parameters and optimizer slots are `core.parameter` reads and `core.assign` writes of named state.
+
+    ```mlir
+    func.func @main(%x) { %w = core.parameter "w" ; ... return %y }
+    // gains
+    func.func @train_step(%x, %label) { ... core.assign "w", %new ; return %loss }
+    ```
+  }];
+  let options = [
+    Option<"loss", "loss", "std::string", "\"cross_entropy\"", "cross_entropy or mse">,
+    Option<"optimizer", "optimizer", "std::string", "\"sgd\"", "sgd or adam">,
+    Option<"learningRate", "learning-rate", "double", "0", "0: the optimizer's usual one">,
+    Option<"momentum", "momentum", "double", "0", "of sgd">,
+    Option<"beta1", "beta1", "double", "0.9", "of adam">,
+    Option<"beta2", "beta2", "double", "0.999", "of adam">,
+    Option<"epsilon", "epsilon", "double", "1e-8", "of adam">,
+    ListOption<"trainable", "trainable", "std::string", "name patterns; none: every floating-point initializer">
+  ];
+  let dependentDialects = ["::mlc::core::CoreDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
+}
+
+def BlockChannels : Pass<"block-channels", "::mlir::ModuleOp"> {
+  let summary = "Gives convolutions blocked channels: [N, C/16, H, W, 16]";
+  let description = [{
+    Convolutions with constant weights work on blocked channels; what lies between them (pointwise ops, pools, concatenations)
+    follows, so that layouts change at the network's edges only. Weights are rearranged at compile time.
+
+    ```mlir
+    core.relu(core.conv(x, w))   // becomes unblock(core.relu(conv_blocked(block(x), w')))
+    ```
+  }];
+  let dependentDialects = ["::mlc::core::CoreDialect"];
+  let options = [Option<"lanes", "lanes", "int64_t", "16", "channels in a block">];
+}
+
+def CoreToLinalg : Pass<"core-to-linalg", "::mlir::ModuleOp"> {
+  let summary = "Lowers core to linalg on tensors";
+  let description = [{
+    One pattern serves all pointwise ops through their scalar bodies; contractions, reductions and windows become generics.
+
+    ```mlir
+    %y = core.tanh %x : tensor<4xf32>
+    // becomes
+    %y = linalg.generic {parallel} ins(%x) outs(%empty) { ^bb0(%a: f32, %o: f32): math.tanh }
+    ```
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
+def FuseElementwise : Pass<"fuse-elementwise", "::mlir::ModuleOp"> {
+  let summary = "Fuses pointwise producers into their consumers; transposes and broadcasts become indexing maps";
+  let description = [{
+    ```mlir
+    %a = linalg.generic {exp} ... ; %b = linalg.generic {add} ins(%a, %c)
+    // becomes
+    %b = linalg.generic {exp, add} ins(%x, %c)
+    ```
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::affine::AffineDialect"];
+}
+
+def MoveData : Pass<"move-data", "::mlir::ModuleOp"> {
+  let summary = "Turns pads into fills and insertions, standalone fills into generics, and returns the sizes of dynamic results";
+  let description = [{
+    What is left for OutlineGroups are compute ops, views and insertions. Sizes of results are appended to the return, in terms of
+    the arguments' sizes: they become @main_sizes.
+
+    ```mlir
+    %p = tensor.pad %x low[1] high[1] { yield %zero }
+    // becomes
+    %f = linalg.generic { yield %zero } outs(%empty) ; %p = tensor.insert_slice %x into %f[1] [4] [1]
+    ```
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect", "::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect"];
+}
+
+def PackOperands : Pass<"pack-operands", "::mlir::ModuleOp"> {
+  let summary = "Transposes operands that a contraction would gather lane by lane";
+  let description = [{
+    K in QK^T is contiguous along the reduction; a copy with the lane loop innermost costs less than strided loads. Constant
+    operands are left to PackWeights.
+
+    ```mlir
+    contraction ins(%q, %k) {(b, s, d), (b, t, d)}   // becomes contraction ins(%q, %kt) {(b, s, d), (b, d, t)}
+    ```
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def GroupOps : Pass<"group-ops", "::mlir::ModuleOp"> {
+  let summary = "Numbers the ops that become one kernel";
+  let description = [{
+    See docs/ir.md, section 4, for the kinds of group.
+
+    ```mlir
+    linalg.generic {contraction}, linalg.generic {bias, relu}   // both get sched.group = 0
+    ```
+  }];
+}
+
+def OutlineGroups : Pass<"outline-groups", "::mlir::ModuleOp"> {
+  let summary = "Makes a function on memrefs of every group; @main becomes a list of calls on buffers";
+  let description = [{
+    Identical kernels are one function. Below this pass there are no tensors.
+
+    ```mlir
+    func.func @main(%x: tensor<4xf32>) -> tensor<4xf32>
+    // becomes
+    func.func private @kernel_0(%x: memref<4xf32>, %y: memref<4xf32>)
+    func.func @main(%call: !llvm.ptr) -> i32
+    ```
+  }];
+  let dependentDialects = ["::mlc::rt::RtDialect", "::mlir::memref::MemRefDialect", "::mlir::LLVM::LLVMDialect"];
+}
+
+def PlanMemory : Pass<"plan-memory", "::mlir::ModuleOp"> {
+  let summary = "Gives every intermediate buffer of an entry an offset in one arena";
+  let description = [{
+    Liveness over the list of calls, best fit. Sizes that depend on symbols are sums computed at entry; the same arithmetic is
+    emitted as @main_sizes, which reports the arena's size before the first run.
+
+    ```mlir
+    %b = memref.alloc() : memref<4xf32>      // becomes rt.buffer %call arena[0] at %offset
+    ```
+  }];
+  let dependentDialects = ["::mlc::rt::RtDialect", "::mlir::memref::MemRefDialect", "::mlir::arith::ArithDialect"];
+}
+
+def PlanTiling : Pass<"plan-tiling", "::mlir::func::FuncOp"> {
+  let summary = "Attaches #sched.tiling to a kernel";
+  let description = [{
+    A pure decision from the loop nest and the machine (compiler/Schedule/Tiling.h); nothing is rewritten.
+
+    ```mlir
+    func.func private @kernel_0() attributes {sched.kind = "contract"}
+    // gains
+    sched.tiling = #sched.tiling<task = [0, 32], lanes = 16, vectors = 2, rows = 8, unroll = 1, row_loop = 0, lane_loop = 1>
+    ```
+  }];
+  let dependentDialects = ["::mlc::sched::SchedDialect"];
+  let options = [Option<"machine", "machine", "std::string", "\"avx512\"", "avx512, avx2, sse2, neon or cuda">];
+}
+
+def PackWeights : Pass<"pack-weights", "::mlir::ModuleOp"> {
+  let summary = "Lays constant operands of contractions out in panels as wide as the register tile";
+  let description = [{
+    A weight (k, n) becomes (n floordiv NR, k, n mod NR), padded with zeros, when every call of the kernel passes a constant. The
+    data is rearranged when the library is written.
+
+    ```mlir
+    %w = rt.buffer %call weights[3] : memref<768x768xf32>   // becomes memref<24x768x32xf32>
+    ```
+  }];
+  let dependentDialects = ["::mlc::rt::RtDialect", "::mlir::linalg::LinalgDialect", "::mlir::memref::MemRefDialect"];
+}
+
+def LowerKernels : Pass<"lower-kernels", "::mlir::func::FuncOp"> {
+  let summary = "Turns a kernel's linalg ops into an scf.forall of tasks over loops of vectors";
+  let description = [{
+    One generator for each kind of kernel; each follows #sched.tiling.
+
+    ```mlir
+    linalg.generic {pointwise} ins(%x) outs(%y)
+    // becomes
+    scf.forall (%t) in (%n) { scf.for %i { %v = vector.load %x[%i] ; vector.store %w, %y[%i] } }
+    ```
+  }];
+  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+                           "::mlir::memref::MemRefDialect", "::mlir::affine::AffineDialect"];
+}
+
+def ExpandMath : Pass<"expand-math", "::mlir::func::FuncOp"> {
+  let summary = "Turns math functions on floats into polynomials";
+  let description = [{
+    exp, log, tanh, erf, sin, cos and their kin on f32 (f16 and bf16 through f32) become fma and arith, scalar or vector; f64 calls libm. Error bounds
+    are in docs/math.md.
+
+    ```mlir
+    %y = math.exp %x : vector<16xf32>     // becomes a degree 5 polynomial and an exponent add
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
+}
+
+def OutlineTasks : Pass<"outline-tasks", "::mlir::ModuleOp"> {
+  let summary = "Makes a task function of every scf.forall";
+  let description = [{
+    ```mlir
+    scf.forall (%t) in (%n) { body }
+    // becomes
+    func.func private @kernel_0_task(%captures..., %t: index) { body }
+    rt.parallel_for @kernel_0_task(%captures...) count %n from %call
+    ```
+  }];
+  let dependentDialects = ["::mlc::rt::RtDialect", "::mlir::arith::ArithDialect"];
+}
+
+def LowerToLLVM : Pass<"lower-to-llvm", "::mlir::ModuleOp"> {
+  let summary = "Lowers what is left, rt included, to the llvm dialect";
+  let description = [{
+    ```mlir
+    rt.parallel_for @t(%x) count %n from %call   // becomes a structure, a thunk, and a call of mlc_rt_parallel_for
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+#endif

@@ -1,0 +1,174 @@
+// The pipeline: every pass, in order. No pass is added anywhere else. docs/ir.md says what holds between the stages.
+#include "compiler/Compile.h"
+#include "compiler/Emit/Artifact.h"
+#include "compiler/Emit/CpuTarget.h"
+#include "compiler/Emit/Emit.h"
+#include "compiler/Passes.h"
+#include "compiler/Schedule/Kernels.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace mlir;
+
+namespace {
+
+/// Runs passes one by one and keeps the IR after each if --save-stages asks for it.
+class Stages {
+public:
+  Stages(ModuleOp module, const mlc::CompileOptions &options) : module(module), options(options) {}
+
+  /// A pass on the module.
+  Stages &run(std::unique_ptr<Pass> pass) {
+    return runPass(std::move(pass), [](OpPassManager &manager, std::unique_ptr<Pass> pass) { manager.addPass(std::move(pass)); });
+  }
+  /// A pass on every function.
+  Stages &runOnFunctions(std::unique_ptr<Pass> pass) {
+    return runPass(std::move(pass), [](OpPassManager &manager, std::unique_ptr<Pass> pass) { manager.addNestedPass<func::FuncOp>(std::move(pass)); });
+  }
+  bool failed() const { return hasFailed; }
+
+private:
+  Stages &runPass(std::unique_ptr<Pass> pass, llvm::function_ref<void(OpPassManager &, std::unique_ptr<Pass>)> add) {
+    if (hasFailed)
+      return *this;
+    std::string name = pass->getArgument().str();
+    PassManager manager(module.getContext());
+    add(manager, std::move(pass));
+    hasFailed = mlir::failed(manager.run(module));
+    save(name);
+    return *this;
+  }
+
+  /// NN-pass-name.mlir; weights are left out.
+  void save(StringRef name) {
+    if (options.saveStages.empty())
+      return;
+    std::error_code error = llvm::sys::fs::create_directories(options.saveStages);
+    std::string path = llvm::formatv("{0}/{1,0+2}-{2}.mlir", options.saveStages, number++, name);
+    llvm::raw_fd_ostream os(path, error);
+    if (error) {
+      module.emitWarning() << path << ": " << error.message();
+      return;
+    }
+    module->print(os, OpPrintingFlags().elideLargeElementsAttrs(16).elideLargeResourceString(64).assumeVerified());
+  }
+
+  ModuleOp module;
+  const mlc::CompileOptions &options;
+  int number = 0;
+  bool hasFailed = false;
+};
+
+mlc::AddTrainingOptions trainingOptions(const mlc::TrainOptions &train) {
+  mlc::AddTrainingOptions options;
+  options.loss = train.loss;
+  options.optimizer = train.optimizer;
+  options.learningRate = train.learningRate;
+  options.momentum = train.momentum;
+  options.beta1 = train.beta1;
+  options.beta2 = train.beta2;
+  options.epsilon = train.epsilon;
+  options.trainable.assign(train.trainable.begin(), train.trainable.end());
+  return options;
+}
+
+/// Every kernel as plain loops: --naive-kernels.
+void makeKernelsNaive(ModuleOp module) {
+  for (auto function : module.getOps<func::FuncOp>())
+    if (!mlc::kernelKind(function).empty())
+      function->setAttr(mlc::kKindAttr, StringAttr::get(module.getContext(), "loops"));
+}
+
+void reportOps(ModuleOp module) {
+  std::map<std::string, int64_t> counts;
+  module.walk([&](Operation *op) { ++counts[op->getName().getStringRef().str()]; });
+  for (auto &[name, count] : counts)
+    llvm::errs() << llvm::formatv("ops: {0,6} {1}\n", count, name);
+}
+
+void reportGroups(ModuleOp module, const mlc::Artifact &artifact) {
+  for (const mlc::Kernel &kernel : artifact.kernels) {
+    auto function = module.lookupSymbol<func::FuncOp>(kernel.name);
+    llvm::errs() << llvm::formatv("groups: {0} {1}, called {2} times", kernel.name, kernel.kind, kernel.calls);
+    if (Attribute tiling = function ? function->getAttr(mlc::kTilingAttr) : Attribute())
+      llvm::errs() << ", " << tiling;
+    llvm::errs() << "\n";
+  }
+}
+
+void reportMemory(const mlc::Artifact &artifact) {
+  auto line = [](StringRef what, std::optional<int64_t> bytes) {
+    llvm::errs() << "memory: " << what << ' ' << (bytes ? std::to_string(*bytes) + " bytes" : "depends on symbolic dimensions") << "\n";
+  };
+  line("weights", artifact.weightsBytes);
+  line("state", artifact.stateBytes);
+  line("workspace", artifact.arenaBytes);
+  if (artifact.trainable)
+    line("training workspace", artifact.trainArenaBytes);
+}
+
+LogicalResult printStage(ModuleOp module, StringRef output) {
+  return mlc::writeText(module, output, [&](llvm::raw_ostream &os) { module->print(os); });
+}
+
+} // namespace
+
+LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options, StringRef output) {
+  auto cpu = CpuTarget::of(options.cpu);
+  if (!cpu)
+    return module.emitError() << llvm::toString(cpu.takeError());
+  if (options.target != "cpu")
+    return module.emitError() << "--target=" << options.target << " is not supported yet";
+  if (options.emit == EmitKind::Onnx)
+    return printStage(module, output);
+
+  Stages stages(module, options);
+  stages.run(createDecomposeOnnx()).run(createSimplifyCore());
+  if (options.train.enabled)
+    stages.run(createAddTraining(trainingOptions(options.train))).run(createSimplifyCore());
+  if (stages.failed())
+    return failure();
+  auto artifact = collectSignature(module, options, output);
+  if (failed(artifact))
+    return failure();
+  artifact->cpu = options.cpu == "native" ? cpu->tune : options.cpu;
+  artifact->cpuFeatures = cpu->required;
+  if (options.reports.contains("ops"))
+    reportOps(module);
+  if (options.emit == EmitKind::Core)
+    return printStage(module, output);
+
+  if (!options.naiveKernels)
+    stages.run(createBlockChannels({cpu->vectorBits / 32}));
+  stages.run(createCoreToLinalg()).run(createFuseElementwise());
+  if (stages.failed())
+    return failure();
+  if (options.emit == EmitKind::Linalg)
+    return printStage(module, output);
+
+  stages.run(createGroupOps()).run(createOutlineGroups()).run(createPlanMemory());
+  if (stages.failed() || failed(collectMemory(module, *artifact)))
+    return failure();
+  collectKernels(module, *artifact);
+  if (options.naiveKernels)
+    makeKernelsNaive(module);
+  stages.runOnFunctions(createPlanTiling({cpu->machine}));
+  if (options.reports.contains("groups"))
+    reportGroups(module, *artifact);
+  if (options.reports.contains("memory"))
+    reportMemory(*artifact);
+  stages.runOnFunctions(createLowerKernels()).runOnFunctions(createExpandMath());
+  if (stages.failed())
+    return failure();
+  if (options.emit == EmitKind::Tiled)
+    return printStage(module, output);
+
+  stages.runOnFunctions(createCanonicalizerPass()).runOnFunctions(createCSEPass()).runOnFunctions(createLoopInvariantCodeMotionPass());
+  stages.run(createOutlineTasks()).run(createLowerToLLVM());
+  if (stages.failed())
+    return failure();
+  artifact->manifest = writeManifest(*artifact);
+  return emit(module, *artifact, *cpu, options.emit, output);
+}

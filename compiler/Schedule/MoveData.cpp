@@ -1,0 +1,129 @@
+// MoveData: makes every movement of data explicit before grouping (see Passes.td).
+#include "compiler/Passes.h"
+#include "compiler/Schedule/Kernels.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/MemRef/Transforms/Transforms.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Tensor/Transforms/Transforms.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+namespace mlc {
+#define GEN_PASS_DEF_MOVEDATA
+#include "compiler/Passes.h.inc"
+} // namespace mlc
+
+using namespace mlir;
+using namespace mlc;
+
+/// A tensor of one value: linalg.generic without inputs. GroupOps makes a pointwise kernel of it.
+static Value fillGeneric(OpBuilder &b, Location loc, Value scalar, Value empty) {
+  auto type = cast<RankedTensorType>(empty.getType());
+  AffineMap identity = b.getMultiDimIdentityMap(type.getRank());
+  SmallVector<utils::IteratorType> iterators(type.getRank(), utils::IteratorType::parallel);
+  return linalg::GenericOp::create(b, loc, type, ValueRange{}, ValueRange{empty}, ArrayRef{identity}, iterators,
+                                   [&](OpBuilder &nested, Location l, ValueRange) { linalg::YieldOp::create(nested, l, scalar); })
+      .getResult(0);
+}
+
+static Value emptyOf(OpBuilder &b, Location loc, ArrayRef<OpFoldResult> sizes, Type element) { return tensor::EmptyOp::create(b, loc, sizes, element); }
+
+static OpFoldResult add(OpBuilder &b, Location loc, ArrayRef<OpFoldResult> terms) {
+  int64_t known = 0;
+  Value sum;
+  for (OpFoldResult term : terms) {
+    if (auto constant = getConstantIntValue(term))
+      known += *constant;
+    else
+      sum = sum ? Value(arith::AddIOp::create(b, loc, sum, cast<Value>(term))) : cast<Value>(term);
+  }
+  if (!sum)
+    return b.getIndexAttr(known);
+  return known ? Value(arith::AddIOp::create(b, loc, sum, arith::ConstantIndexOp::create(b, loc, known))) : sum;
+}
+
+static LogicalResult expandPad(tensor::PadOp pad) {
+  OpBuilder b(pad);
+  Location loc = pad.getLoc();
+  Value scalar = pad.getConstantPaddingValue();
+  if (!scalar)
+    return pad.emitError("pads with a value that depends on the position");
+  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, pad.getSource()), low = pad.getMixedLowPad(), high = pad.getMixedHighPad(), padded;
+  for (auto [size, l, h] : llvm::zip(sizes, low, high))
+    padded.push_back(add(b, loc, {size, l, h}));
+  Value filled = fillGeneric(b, loc, scalar, emptyOf(b, loc, padded, pad.getResultType().getElementType()));
+  SmallVector<OpFoldResult> ones(sizes.size(), b.getIndexAttr(1));
+  Value result = tensor::InsertSliceOp::create(b, loc, pad.getSource(), filled, low, sizes, ones);
+  if (result.getType() != pad.getType())
+    result = tensor::CastOp::create(b, loc, pad.getType(), result);
+  pad.replaceAllUsesWith(result);
+  pad.erase();
+  return success();
+}
+
+namespace {
+struct MoveData : mlc::impl::MoveDataBase<MoveData> {
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    for (auto function : module.getOps<func::FuncOp>()) {
+      if (function.isExternal() || kernelKind(function) != "")
+        continue;
+      SmallVector<tensor::PadOp> pads(function.getOps<tensor::PadOp>());
+      for (tensor::PadOp pad : pads)
+        if (failed(expandPad(pad)))
+          return signalPassFailure();
+      // The result's sizes travel as further operands of the return.
+      auto ret = cast<func::ReturnOp>(function.getBody().front().getTerminator());
+      OpBuilder b(ret);
+      SmallVector<Value> operands(ret.getOperands());
+      SmallVector<Type> types(function.getResultTypes());
+      SmallVector<DictionaryAttr> attributes;
+      function.getAllResultAttrs(attributes);
+      attributes.resize(types.size());
+      for (Value value : ret.getOperands())
+        if (auto type = dyn_cast<RankedTensorType>(value.getType()))
+          for (int64_t axis = 0; axis < type.getRank(); ++axis)
+            if (type.isDynamicDim(axis)) {
+              operands.push_back(tensor::DimOp::create(b, ret.getLoc(), value, axis));
+              types.push_back(b.getIndexType());
+              attributes.push_back(DictionaryAttr::get(&getContext()));
+            }
+      ret->setOperands(operands);
+      function.setType(b.getFunctionType(function.getArgumentTypes(), types));
+      function.setAllResultAttrs(attributes);
+    }
+    RewritePatternSet patterns(&getContext());
+    memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
+    memref::populateResolveShapedTypeResultDimsPatterns(patterns);
+    for (Dialect *dialect : getContext().getLoadedDialects())
+      if (isa<tensor::TensorDialect, arith::ArithDialect, affine::AffineDialect>(dialect))
+        dialect->getCanonicalizationPatterns(patterns);
+    for (RegisteredOperationName op : getContext().getRegisteredOperations())
+      if (StringRef name = op.getDialectNamespace(); name == "tensor" || name == "arith" || name == "affine")
+        op.getCanonicalizationPatterns(patterns, &getContext());
+    if (failed(applyPatternsGreedily(module, std::move(patterns))))
+      return signalPassFailure();
+
+    // A fill that is more than the start of one accumulation is data.
+    for (auto function : module.getOps<func::FuncOp>()) {
+      SmallVector<linalg::FillOp> fills(function.getOps<linalg::FillOp>());
+      for (linalg::FillOp fill : fills) {
+        OpBuilder b(fill);
+        Value data;
+        for (OpOperand &use : llvm::make_early_inc_range(fill.getResult(0).getUses())) {
+          auto generic = dyn_cast<linalg::GenericOp>(use.getOwner());
+          if (generic && generic.isDpsInit(&use))
+            continue;
+          if (!data)
+            data = fillGeneric(b, fill.getLoc(), fill.getInputs()[0], fill.getOutputs()[0]);
+          use.set(data);
+        }
+        if (fill.getResult(0).use_empty())
+          fill.erase();
+      }
+    }
+  }
+};
+} // namespace

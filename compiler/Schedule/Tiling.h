@@ -1,0 +1,53 @@
+// The planner: from a loop nest and a machine to a tiling. Pure functions on plain data; test/compiler/Schedule has the table.
+#ifndef MLC_COMPILER_SCHEDULE_TILING_H
+#define MLC_COMPILER_SCHEDULE_TILING_H
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringRef.h"
+#include <cstdint>
+#include <optional>
+
+namespace mlc {
+
+/// What the planner knows of a target.
+struct Machine {
+  llvm::StringRef name;
+  int64_t vectorBytes;    // one vector register
+  int64_t registers;      // vector registers
+  int64_t l1Bytes, l2Bytes;
+  int64_t tasksMin;       // tasks wanted from one kernel, so that threads balance
+  int64_t taskOpsMin;     // scalar operations below which a task is not worth its fork
+  bool gpu;               // lanes are threads: vectors of one element, tasks are blocks
+  int64_t blockThreads;   // gpu: threads in a block
+
+  static const Machine &get(llvm::StringRef name); // avx512, avx2, sse2, neon, cuda; unknown names give sse2
+};
+
+/// One loop of a nest.
+struct Loop {
+  int64_t size;      // kDynamic (mlir::ShapedType's) if unknown
+  bool reduction;
+};
+
+/// How one operand walks: elements per step of each loop (0: does not move; kDynamic: unknown, or not affine).
+struct Access {
+  llvm::SmallVector<int64_t> step;
+};
+
+/// A kernel's tiled op, as the planner sees it: inputs first, the result last.
+struct LoopNest {
+  llvm::StringRef kind;
+  llvm::SmallVector<Loop> loops;
+  llvm::SmallVector<Access> accesses;
+  int64_t elementBytes;
+};
+
+struct Tiling {
+  llvm::SmallVector<int64_t> task;
+  int64_t lanes = 1, vectors = 1, rows = 1, unroll = 1, rowLoop = -1, laneLoop = -1;
+};
+
+Tiling planTiling(const LoopNest &nest, const Machine &machine);
+
+} // namespace mlc
+#endif

@@ -1,0 +1,555 @@
+// The part of CoreBuilder that knows sizes: dimensions of tensors, arithmetic on index values, and small integer tensors as lists of
+// index values, so that shape computations of a model never become kernels.
+#include "dialects/core/CoreBuilder.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+
+namespace mlc::core {
+
+static OpFoldResult normalized(OpBuilder &b, OpFoldResult size) {
+  if (std::optional<int64_t> constant = getConstantIntValue(size))
+    return b.getIndexAttr(*constant);
+  return size;
+}
+
+/// Whether what `op` defines may be used where the builder inserts.
+static bool isVisible(OpBuilder &b, Operation *op) {
+  Block *block = b.getInsertionBlock();
+  Block::iterator point = b.getInsertionPoint();
+  while (block && block != op->getBlock()) {
+    Operation *parent = block->getParentOp();
+    if (!parent)
+      return false;
+    block = parent->getBlock();
+    point = Block::iterator(parent);
+  }
+  return block && (point == block->end() || op->isBeforeInBlock(&*point));
+}
+
+/// An op of this kind with these operands that exists already, so that equal sizes are the same SSA value.
+template <typename Op> static Value existing(OpBuilder &b, OpFoldResult x, OpFoldResult y) {
+  auto isOperand = [](Value operand, OpFoldResult expected) {
+    if (auto value = dyn_cast<Value>(expected))
+      return operand == value;
+    return getConstantIntValue(operand) == getConstantIntValue(expected);
+  };
+  Value anchor = isa<Value>(x) ? cast<Value>(x) : cast<Value>(y);
+  for (Operation *user : anchor.getUsers())
+    if (isa<Op>(user) && user->getNumOperands() == 2 && isOperand(user->getOperand(0), x) && isOperand(user->getOperand(1), y) &&
+        isVisible(b, user))
+      return user->getResult(0);
+  return {};
+}
+
+template <typename Op> static OpFoldResult indexOp(CoreBuilder &b, OpFoldResult x, OpFoldResult y) {
+  if (Value value = existing<Op>(b.builder, x, y))
+    return value;
+  return normalized(b.builder, b.builder.createOrFold<Op>(b.loc, b.index(x), b.index(y)));
+}
+
+// ---- Dimensions of tensors ---------------------------------------------------------------------------------------------------
+
+/// Follows a dimension to the value that it was taken from: {size, null, 0} if that is a size, else {null, tensor, axis}.
+struct DimSource {
+  OpFoldResult size;
+  Value tensor;
+  int64_t axis;
+};
+static DimSource sourceOfDim(OpBuilder &b, Value v, int64_t axis) {
+  while (true) {
+    auto type = cast<RankedTensorType>(v.getType());
+    if (!type.isDynamicDim(axis))
+      return {b.getIndexAttr(type.getDimSize(axis)), {}, 0};
+    Operation *op = v.getDefiningOp();
+    if (!op)
+      return {{}, v, axis};
+    if (isa<Pointwise, ReverseOp, ScanOp, SortOp, tensor::CastOp>(op)) {
+      // Of several operands take one whose size is static, else the first.
+      Value next = op->getOperand(0);
+      for (Value operand : op->getOperands())
+        if (!cast<RankedTensorType>(operand.getType()).isDynamicDim(axis))
+          next = operand;
+      v = next;
+      continue;
+    }
+    if (isa<ScatterNdOp, ScatterElementsOp>(op)) {
+      v = op->getOperand(0);
+      continue;
+    }
+    if (auto transpose = dyn_cast<TransposeOp>(op)) {
+      v = transpose.getX();
+      axis = transpose.getPermutation()[axis];
+      continue;
+    }
+    if (auto broadcast = dyn_cast<BroadcastOp>(op))
+      return {broadcast.getMixedSizes()[axis], {}, 0};
+    if (auto reshape = dyn_cast<ReshapeOp>(op))
+      return {reshape.getMixedSizes()[axis], {}, 0};
+    if (auto slice = dyn_cast<SliceOp>(op))
+      return {slice.getMixedSizes()[axis], {}, 0};
+    if (auto iota = dyn_cast<IotaOp>(op))
+      return {iota.getMixedSizes()[axis], {}, 0};
+    if (auto random = dyn_cast<RandomBitsOp>(op))
+      return {random.getMixedSizes()[axis], {}, 0};
+    if (auto empty = dyn_cast<tensor::EmptyOp>(op))
+      return {empty.getMixedSizes()[axis], {}, 0};
+    if (auto pad = dyn_cast<PadOp>(op)) {
+      if (getConstantIntValue(pad.getMixedLow()[axis]) == 0 && getConstantIntValue(pad.getMixedHigh()[axis]) == 0 &&
+          pad.getInterior()[axis] == 0) {
+        v = pad.getX();
+        continue;
+      }
+      return {{}, v, axis};
+    }
+    if (auto concat = dyn_cast<ConcatOp>(op)) {
+      if (axis == static_cast<int64_t>(concat.getAxis()))
+        return {{}, v, axis};
+      Value next = concat.getValues()[0];
+      for (Value value : concat.getValues())
+        if (!cast<RankedTensorType>(value.getType()).isDynamicDim(axis))
+          next = value;
+      v = next;
+      continue;
+    }
+    if (auto gather = dyn_cast<GatherOp>(op)) {
+      int64_t at = gather.getAxis(), rank = cast<RankedTensorType>(gather.getIndices().getType()).getRank();
+      bool isIndex = axis >= at && axis < at + rank;
+      v = isIndex ? gather.getIndices() : gather.getX();
+      axis = isIndex ? axis - at : axis < at ? axis : axis - rank + 1;
+      continue;
+    }
+    if (auto gather = dyn_cast<GatherNdOp>(op)) {
+      auto indices = cast<RankedTensorType>(gather.getIndices().getType());
+      bool isIndex = axis < indices.getRank() - 1;
+      v = isIndex ? gather.getIndices() : gather.getX();
+      axis = isIndex ? axis : axis - (indices.getRank() - 1) + gather.getBatchDims() + indices.getShape().back();
+      continue;
+    }
+    if (auto gather = dyn_cast<GatherElementsOp>(op)) {
+      v = gather.getIndices();
+      continue;
+    }
+    if (auto reduce = dyn_cast<ReduceOp>(op)) {
+      for (int64_t removed : reduce.getAxes())
+        axis += removed <= axis;
+      v = reduce.getX();
+      continue;
+    }
+    if (auto reduce = dyn_cast<ArgReduceOp>(op)) {
+      axis += static_cast<int64_t>(reduce.getAxis()) <= axis;
+      v = reduce.getX();
+      continue;
+    }
+    if (auto window = dyn_cast<WindowReduceOp>(op)) {
+      if (window.getSize()[axis] != 1 || window.getStrides()[axis] != 1 || window.getPadLow()[axis] != 0 || window.getPadHigh()[axis] != 0)
+        return {{}, v, axis};
+      v = window.getX();
+      continue;
+    }
+    if (auto dot = dyn_cast<DotOp>(op)) {
+      int64_t batch = dot.getLhsBatch().size();
+      SmallVector<int64_t> lhsFree = dot.getLhsFree(), rhsFree = dot.getRhsFree();
+      if (axis < batch) {
+        bool isStatic = !cast<RankedTensorType>(dot.getY().getType()).isDynamicDim(dot.getRhsBatch()[axis]);
+        v = isStatic ? dot.getY() : dot.getX();
+        axis = isStatic ? dot.getRhsBatch()[axis] : dot.getLhsBatch()[axis];
+      } else if (axis - batch < static_cast<int64_t>(lhsFree.size())) {
+        v = dot.getX();
+        axis = lhsFree[axis - batch];
+      } else {
+        v = dot.getY();
+        axis = rhsFree[axis - batch - lhsFree.size()];
+      }
+      continue;
+    }
+    if (auto conv = dyn_cast<ConvOp>(op)) {
+      if (axis > 1)
+        return {{}, v, axis};
+      v = axis == 0 ? conv.getX() : conv.getY();
+      axis = 0;
+      continue;
+    }
+    return {{}, v, axis};
+  }
+}
+
+OpFoldResult CoreBuilder::dim(Value v, int64_t axis) {
+  DimSource source = sourceOfDim(builder, v, axis);
+  if (source.size)
+    return normalized(builder, source.size);
+  if (Value value = existing<tensor::DimOp>(builder, source.tensor, builder.getIndexAttr(source.axis)))
+    return value;
+  return normalized(builder, builder.createOrFold<tensor::DimOp>(loc, source.tensor, source.axis));
+}
+
+Sizes CoreBuilder::dims(Value v) {
+  Sizes sizes;
+  for (int64_t axis = 0; axis < rankOf(v); ++axis)
+    sizes.push_back(dim(v, axis));
+  return sizes;
+}
+
+bool hasSize(Value v, int64_t axis, OpFoldResult size) {
+  OpBuilder b(v.getContext());
+  DimSource source = sourceOfDim(b, v, axis);
+  size = normalized(b, size);
+  if (source.size)
+    return normalized(b, source.size) == size;
+  auto value = dyn_cast<Value>(size);
+  if (!value)
+    return false;
+  auto dim = value.getDefiningOp<tensor::DimOp>();
+  if (!dim || !dim.getConstantIndex())
+    return false;
+  DimSource other = sourceOfDim(b, dim.getSource(), *dim.getConstantIndex());
+  return other.tensor == source.tensor && other.axis == source.axis;
+}
+
+// ---- Arithmetic on index values ----------------------------------------------------------------------------------------------
+
+Value CoreBuilder::index(OpFoldResult size) {
+  if (auto value = dyn_cast<Value>(size))
+    return value;
+  return arith::ConstantIndexOp::create(builder, loc, *getConstantIntValue(size));
+}
+
+OpFoldResult CoreBuilder::indexSum(OpFoldResult x, OpFoldResult y) {
+  std::optional<int64_t> a = getConstantIntValue(x), b = getConstantIntValue(y);
+  if (a && b)
+    return builder.getIndexAttr(*a + *b);
+  if (a == 0 || b == 0)
+    return a == 0 ? y : x;
+  if (a) // constants to the right
+    std::swap(x, y), std::swap(a, b);
+  if (b) // (z + c) + b -> z + (c + b)
+    if (auto sum = cast<Value>(x).getDefiningOp<arith::AddIOp>())
+      if (std::optional<int64_t> c = getConstantIntValue(sum.getRhs()))
+        return indexSum(sum.getLhs(), builder.getIndexAttr(*b + *c));
+  return indexOp<arith::AddIOp>(*this, x, y);
+}
+
+OpFoldResult CoreBuilder::indexDifference(OpFoldResult x, OpFoldResult y) {
+  std::optional<int64_t> a = getConstantIntValue(x), b = getConstantIntValue(y);
+  if (x == y || (a && a == b))
+    return builder.getIndexAttr(0);
+  if (b)
+    return indexSum(x, builder.getIndexAttr(-*b));
+  // (y + z) - y -> z
+  if (auto value = dyn_cast<Value>(x))
+    if (auto sum = value.getDefiningOp<arith::AddIOp>()) {
+      if (OpFoldResult(sum.getLhs()) == y)
+        return normalized(builder, sum.getRhs());
+      if (OpFoldResult(sum.getRhs()) == y)
+        return normalized(builder, sum.getLhs());
+    }
+  return indexOp<arith::SubIOp>(*this, x, y);
+}
+
+/// A product as a number and other factors, sorted.
+struct Product {
+  int64_t number = 1;
+  SmallVector<Value> factors;
+};
+static void addFactors(OpFoldResult x, Product &product) {
+  if (std::optional<int64_t> constant = getConstantIntValue(x)) {
+    product.number *= *constant;
+    return;
+  }
+  Value value = cast<Value>(x);
+  if (auto multiply = value.getDefiningOp<arith::MulIOp>()) {
+    addFactors(multiply.getLhs(), product);
+    addFactors(multiply.getRhs(), product);
+    return;
+  }
+  product.factors.push_back(value);
+}
+
+OpFoldResult CoreBuilder::indexProduct(OpFoldResult x, OpFoldResult y) {
+  std::optional<int64_t> a = getConstantIntValue(x), b = getConstantIntValue(y);
+  if (a && b)
+    return builder.getIndexAttr(*a * *b);
+  if (a == 1 || b == 0)
+    return normalized(builder, y);
+  if (b == 1 || a == 0)
+    return normalized(builder, x);
+  if (a)
+    std::swap(x, y), std::swap(a, b);
+  if (b) // (z * c) * b -> z * (c * b)
+    if (auto product = cast<Value>(x).getDefiningOp<arith::MulIOp>())
+      if (std::optional<int64_t> c = getConstantIntValue(product.getRhs()))
+        return indexProduct(product.getLhs(), builder.getIndexAttr(*b * *c));
+  if (!b)
+    if (Value value = existing<arith::MulIOp>(builder, y, x))
+      return value;
+  return indexOp<arith::MulIOp>(*this, x, y);
+}
+
+// x / y -> the factors of x that are not in y, if all of y's are in x
+static std::optional<OpFoldResult> exactQuotient(CoreBuilder &b, OpFoldResult x, OpFoldResult y) {
+  Product numerator, denominator;
+  addFactors(x, numerator);
+  addFactors(y, denominator);
+  if (denominator.number == 0 || numerator.number % denominator.number != 0)
+    return {};
+  for (Value factor : denominator.factors) {
+    auto found = llvm::find(numerator.factors, factor);
+    if (found == numerator.factors.end())
+      return {};
+    numerator.factors.erase(found);
+  }
+  OpFoldResult result = b.builder.getIndexAttr(1);
+  for (Value factor : numerator.factors)
+    result = b.indexProduct(result, factor);
+  return b.indexProduct(result, b.builder.getIndexAttr(numerator.number / denominator.number));
+}
+
+static int64_t floorDivide(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
+
+// Values are sizes and not negative: truncating division rounds down.
+OpFoldResult CoreBuilder::indexFloorDiv(OpFoldResult x, OpFoldResult y) {
+  std::optional<int64_t> a = getConstantIntValue(x), b = getConstantIntValue(y);
+  if (a && b && *b != 0)
+    return builder.getIndexAttr(floorDivide(*a, *b));
+  if (std::optional<OpFoldResult> exact = exactQuotient(*this, x, y))
+    return *exact;
+  return indexOp<arith::DivSIOp>(*this, x, y);
+}
+
+OpFoldResult CoreBuilder::indexCeilDiv(OpFoldResult x, OpFoldResult y) {
+  std::optional<int64_t> a = getConstantIntValue(x), b = getConstantIntValue(y);
+  if (a && b && *b != 0)
+    return builder.getIndexAttr(-floorDivide(-*a, *b));
+  if (std::optional<OpFoldResult> exact = exactQuotient(*this, x, y))
+    return *exact;
+  return indexFloorDiv(indexSum(x, indexDifference(y, builder.getIndexAttr(1))), y);
+}
+
+OpFoldResult CoreBuilder::indexMin(OpFoldResult x, OpFoldResult y) {
+  std::optional<int64_t> a = getConstantIntValue(x), b = getConstantIntValue(y);
+  if (a && b)
+    return builder.getIndexAttr(std::min(*a, *b));
+  if (x == y)
+    return x;
+  return indexOp<arith::MinSIOp>(*this, x, y);
+}
+
+OpFoldResult CoreBuilder::indexMax(OpFoldResult x, OpFoldResult y) {
+  std::optional<int64_t> a = getConstantIntValue(x), b = getConstantIntValue(y);
+  if (a && b)
+    return builder.getIndexAttr(std::max(*a, *b));
+  if (x == y)
+    return x;
+  return indexOp<arith::MaxSIOp>(*this, x, y);
+}
+
+// ---- Small integer tensors ---------------------------------------------------------------------------------------------------
+
+constexpr int64_t constantElementsMax = 4096;
+
+std::optional<Sizes> CoreBuilder::elements(Value v) {
+  RankedTensorType type = typeOf(v);
+  if (type.getRank() > 1 || !isa<IntegerType>(type.getElementType()) || !type.hasStaticShape())
+    return {};
+  Sizes sizes;
+  if (auto constant = v.getDefiningOp<ConstantOp>()) {
+    if (type.getNumElements() > constantElementsMax)
+      return {};
+    std::optional<SmallVector<int64_t>> values = integersOf(constant.getValue());
+    if (!values)
+      return {};
+    for (int64_t value : *values)
+      sizes.push_back(builder.getIndexAttr(value));
+    return sizes;
+  }
+  auto list = v.getDefiningOp<tensor::FromElementsOp>();
+  if (!list)
+    return {};
+  for (Value element : list.getElements()) {
+    if (std::optional<int64_t> constant = getConstantIntValue(element)) {
+      sizes.push_back(builder.getIndexAttr(*constant));
+      continue;
+    }
+    if (auto indexCast = element.getDefiningOp<arith::IndexCastOp>(); indexCast && indexCast.getIn().getType().isIndex()) {
+      sizes.push_back(indexCast.getIn());
+      continue;
+    }
+    if (!element.getType().isSignlessInteger())
+      return {};
+    sizes.push_back(normalized(builder, builder.createOrFold<arith::IndexCastOp>(loc, builder.getIndexType(), element)));
+  }
+  return sizes;
+}
+
+std::optional<SmallVector<int64_t>> CoreBuilder::constantInts(Value v) {
+  if (auto constant = v.getDefiningOp<ConstantOp>(); constant && isa<IntegerType>(elementOf(v)))
+    return integersOf(constant.getValue());
+  std::optional<Sizes> sizes = elements(v);
+  if (!sizes)
+    return {};
+  return getConstantIntValues(*sizes);
+}
+
+Expr CoreBuilder::fromElements(const Sizes &values, Type element, bool scalar) {
+  assert(!scalar || values.size() == 1);
+  auto type = scalar ? RankedTensorType::get({}, element) : RankedTensorType::get({static_cast<int64_t>(values.size())}, element);
+  if (std::optional<SmallVector<int64_t>> numbers = getConstantIntValues(values)) {
+    SmallVector<APInt> bits;
+    for (int64_t number : *numbers)
+      bits.push_back(APInt(64, number, true).sextOrTrunc(element.getIntOrFloatBitWidth()));
+    return constant(DenseElementsAttr::get(type, bits));
+  }
+  SmallVector<Value> elements;
+  Type signless = builder.getIntegerType(element.getIntOrFloatBitWidth());
+  for (OpFoldResult value : values) {
+    if (std::optional<int64_t> number = getConstantIntValue(value))
+      elements.push_back(arith::ConstantOp::create(builder, loc, builder.getIntegerAttr(signless, *number)));
+    else
+      elements.push_back(builder.createOrFold<arith::IndexCastOp>(loc, signless, cast<Value>(value)));
+  }
+  Value list = tensor::FromElementsOp::create(builder, loc, type.clone(signless), elements);
+  return cast(list, element);
+}
+
+Value CoreBuilder::extractIndex(Value v, int64_t position) {
+  if (std::optional<Sizes> known = elements(v))
+    return index((*known)[position]);
+  if (!elementOf(v).isSignlessInteger() || elementOf(v).isInteger(1))
+    v = cast(v, builder.getI64Type());
+  SmallVector<Value> indices;
+  for (int64_t axis = 0; axis < rankOf(v); ++axis)
+    indices.push_back(arith::ConstantIndexOp::create(builder, loc, axis + 1 == rankOf(v) ? position : 0));
+  Value element = builder.createOrFold<tensor::ExtractOp>(loc, v, indices);
+  return builder.createOrFold<arith::IndexCastOp>(loc, builder.getIndexType(), element);
+}
+
+/// Known not to be negative: sizes, and sums, products and quotients of them.
+static bool isNotNegative(OpFoldResult x) {
+  if (std::optional<int64_t> constant = getConstantIntValue(x))
+    return *constant >= 0;
+  Operation *op = cast<Value>(x).getDefiningOp();
+  if (!op)
+    return false;
+  if (isa<tensor::DimOp>(op))
+    return true;
+  return isa<arith::AddIOp, arith::MulIOp, arith::DivSIOp, arith::MaxSIOp, arith::MinSIOp>(op) &&
+         llvm::all_of(op->getOperands(), [](Value operand) { return isNotNegative(operand); });
+}
+
+bool CoreBuilder::isShapeArithmetic(ValueRange values) {
+  bool hasValue = false;
+  for (Value v : values) {
+    RankedTensorType type = typeOf(v);
+    if (type.getRank() > 1 || !type.hasStaticShape() || type.getNumElements() > shapeElementsMax || !type.getElementType().isSignlessInteger() ||
+        type.getElementType().isInteger(1) || !isa_and_nonnull<ConstantOp, tensor::FromElementsOp>(v.getDefiningOp()))
+      return false;
+    hasValue |= isa<tensor::FromElementsOp>(v.getDefiningOp());
+  }
+  return hasValue;
+}
+
+/// Both lists at the length of the longer one.
+static bool align(Sizes &x, Sizes &y) {
+  size_t count = std::max(x.size(), y.size());
+  if ((x.size() != count && x.size() != 1) || (y.size() != count && y.size() != 1) || count == 0)
+    return false;
+  x.resize(count, x[0]);
+  y.resize(count, y[0]);
+  return true;
+}
+
+Value CoreBuilder::shapeBinary(StringRef name, Value x, Value y) {
+  if (!isShapeArithmetic({x, y}))
+    return {};
+  Sizes a = *elements(x), c = *elements(y), result;
+  if (!align(a, c))
+    return {};
+  for (auto [p, q] : llvm::zip(a, c)) {
+    std::optional<int64_t> m = getConstantIntValue(p), n = getConstantIntValue(q);
+    if (name == "add")
+      result.push_back(indexSum(p, q));
+    else if (name == "sub")
+      result.push_back(indexDifference(p, q));
+    else if (name == "mul")
+      result.push_back(indexProduct(p, q));
+    else if (name == "max")
+      result.push_back(indexMax(p, q));
+    else if (name == "min")
+      result.push_back(indexMin(p, q));
+    else if (name == "div" && m && n && *n != 0)
+      result.push_back(builder.getIndexAttr(*m / *n));
+    else if (name == "div" && isNotNegative(p) && isNotNegative(q) && n != 0)
+      result.push_back(indexFloorDiv(p, q));
+    else if (name == "div" && n && *n != 0)
+      result.push_back(indexOp<arith::DivSIOp>(*this, p, q));
+    else if ((name == "rem" || name == "mod") && n && *n > 0 && isNotNegative(p))
+      result.push_back(m ? OpFoldResult(builder.getIndexAttr(*m % *n)) : indexOp<arith::RemSIOp>(*this, p, q));
+    else
+      return {};
+  }
+  return fromElements(result, elementOf(x), rankOf(x) == 0 && rankOf(y) == 0);
+}
+
+Value CoreBuilder::shapeCompare(Comparison predicate, Value x, Value y) {
+  if (!isShapeArithmetic({x, y}))
+    return {};
+  Sizes a = *elements(x), c = *elements(y);
+  if (!align(a, c))
+    return {};
+  SmallVector<bool> result;
+  for (auto [p, q] : llvm::zip(a, c)) {
+    std::optional<int64_t> m = getConstantIntValue(p), n = getConstantIntValue(q);
+    if (!m && n && *n < 0 && isNotNegative(p)) // a size against a negative number
+      m = 0;
+    else if (!n && m && *m < 0 && isNotNegative(q))
+      n = 0;
+    else if ((!m || !n) && p == q)
+      m = n = 0;
+    if (!m || !n)
+      return {};
+    const bool results[] = {*m == *n, *m != *n, *m < *n, *m <= *n, *m > *n, *m >= *n};
+    result.push_back(results[static_cast<int>(predicate)]);
+  }
+  SmallVector<int64_t> shape;
+  if (rankOf(x) || rankOf(y))
+    shape.push_back(result.size());
+  return constant(DenseElementsAttr::get(RankedTensorType::get(shape, builder.getI1Type()), result));
+}
+
+Value CoreBuilder::shapeSelect(Value condition, Value x, Value y) {
+  auto constant = condition.getDefiningOp<ConstantOp>();
+  if (!constant || rankOf(condition) > 1 || !isShapeArithmetic({x, y}))
+    return {};
+  std::optional<SmallVector<int64_t>> choice = integersOf(constant.getValue());
+  Sizes a = *elements(x), c = *elements(y), result;
+  if (!choice || choice->empty() || !align(a, c))
+    return {};
+  Sizes flags;
+  for (int64_t flag : *choice)
+    flags.push_back(builder.getIndexAttr(flag));
+  if (!align(flags, a) || !align(a, c))
+    return {};
+  for (auto [flag, p, q] : llvm::zip(flags, a, c))
+    result.push_back(*getConstantIntValue(flag) ? p : q);
+  return fromElements(result, elementOf(x), rankOf(condition) == 0 && rankOf(x) == 0 && rankOf(y) == 0);
+}
+
+Value CoreBuilder::shapeReduce(Reduction kind, Value x, bool keepDims) {
+  if (!isShapeArithmetic(x) || rankOf(x) != 1 || kind == Reduction::And || kind == Reduction::Or)
+    return {};
+  Sizes values = *elements(x);
+  if (values.empty())
+    return {};
+  OpFoldResult result = values[0];
+  for (OpFoldResult value : ArrayRef(values).drop_front())
+    result = kind == Reduction::Sum    ? indexSum(result, value)
+             : kind == Reduction::Prod ? indexProduct(result, value)
+             : kind == Reduction::Max  ? indexMax(result, value)
+                                       : indexMin(result, value);
+  return fromElements({result}, elementOf(x), !keepDims);
+}
+
+} // namespace mlc::core

@@ -1,0 +1,68 @@
+//===- RtOps.td - the rt dialect: what becomes a call or a field of the runtime --------------------------------------===//
+#ifndef MLC_RT_OPS
+#define MLC_RT_OPS
+include "mlir/IR/OpBase.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+include "mlir/Dialect/LLVMIR/LLVMOpBase.td"
+
+def Rt_Dialect : Dialect {
+  let name = "rt";
+  let cppNamespace = "::mlc::rt";
+  let summary = "Calls and structures of the runtime (runtime/include/mlc/abi.h)";
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::memref::MemRefDialect"];
+}
+
+class Rt_Op<string mnemonic, list<Trait> traits = []> : Op<Rt_Dialect, mnemonic, traits>;
+
+def Rt_DimOp : Rt_Op<"dim", [Pure]> {
+  let summary = "The size of symbolic dimension `symbol`: mlc_call.dims[symbol]";
+  let arguments = (ins LLVM_AnyPointer:$call, I64Attr:$symbol);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$call `[` $symbol `]` attr-dict `:` type($call)";
+}
+
+def Rt_BufferOp : Rt_Op<"buffer", [Pure, AttrSizedOperandSegments]> {
+  let summary = "A memref on memory that the call owns";
+  let description = [{
+    `space` is one of `input`, `output` (then `position` says which), `weights`, `state`, `arena`. The memref starts `offset` bytes after the
+    space's begin and is contiguous and row-major unless its type carries static strides.
+
+    ```mlir
+    %x = rt.buffer %call input[0] at %c0 sizes(%n) : memref<?x768xf32>
+    ```
+  }];
+  let arguments = (ins LLVM_AnyPointer:$call, StrAttr:$space, I64Attr:$position, Optional<Index>:$offset, Variadic<Index>:$sizes);
+  let results = (outs AnyMemRef:$result);
+  let assemblyFormat = "$call $space `[` $position `]` (`at` $offset^)? (`sizes` `(` $sizes^ `)`)? attr-dict `:` type($call) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Rt_ParallelForOp : Rt_Op<"parallel_for", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "Runs a task function for every index: mlc_rt_parallel_for";
+  let description = [{
+    `task` is a function (captures..., index). Its captures travel through a structure on the stack.
+
+    ```mlir
+    rt.parallel_for @kernel_0_task(%x, %y) count %n from %call : memref<4xf32>, memref<4xf32>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$task, LLVM_AnyPointer:$call, Index:$count, Variadic<AnyType>:$captures);
+  let assemblyFormat = "$task `(` $captures `)` `count` $count `from` $call attr-dict `:` type($call) `,` type($captures)";
+}
+
+def Rt_CheckOp : Rt_Op<"check", []> {
+  let summary = "Returns MLC_MODEL_ERROR from the entry unless `condition` holds: mlc_rt_fail";
+  let arguments = (ins LLVM_AnyPointer:$call, I1:$condition, StrAttr:$message, Index:$a, Index:$b);
+  let assemblyFormat = "$call `,` $condition `,` $message `(` $a `,` $b `)` attr-dict `:` type($call)";
+}
+
+def Rt_LaunchOp : Rt_Op<"launch", []> {
+  let summary = "Launches a GPU kernel: mlc_rt_launch";
+  let description = [{
+    `kernel` indexes the program's kernels. Every argument is a pointer or an integer, as the kernel's parameters are.
+  }];
+  let arguments = (ins LLVM_AnyPointer:$call, I64Attr:$kernel, Index:$blocks, I64Attr:$threads, Variadic<AnyType>:$arguments);
+  let assemblyFormat = "$kernel `(` $arguments `)` `blocks` $blocks `threads` $threads `from` $call attr-dict `:` type($call) `,` type($arguments)";
+}
+#endif

@@ -1,0 +1,40 @@
+//===- SchedOps.td - the sched dialect: plans as attributes ---------------------------------------------------------===//
+#ifndef MLC_SCHED_OPS
+#define MLC_SCHED_OPS
+include "mlir/IR/OpBase.td"
+include "mlir/IR/AttrTypeBase.td"
+
+def Sched_Dialect : Dialect {
+  let name = "sched";
+  let cppNamespace = "::mlc::sched";
+  let summary = "How a kernel is cut into tasks, register tiles and vectors";
+  let description = [{
+    No ops: loops are `scf.forall` and `scf.for`. A plan is an attribute on the kernel's function, so that it can be read, diffed and
+    overridden in a test.
+  }];
+  let useDefaultAttributePrinterParser = 1;
+}
+
+def Sched_TilingAttr : AttrDef<Sched_Dialect, "Tiling"> {
+  let mnemonic = "tiling";
+  let summary = "The tiling of one kernel";
+  let description = [{
+    - `task`: for each parallel loop of the kernel's last op, the number of iterations in one task (0: all of them).
+    - `lanes`: elements of one vector along the lane loop.
+    - `vectors`: vectors side by side along the lane loop in one register tile.
+    - `rows`: iterations of the row loop in one register tile (contract), or rows handled together (rows).
+    - `unroll`: iterations of the innermost reduction loop that are unrolled.
+    - `row_loop`, `lane_loop`: loop numbers of the op that is tiled; -1 if it has none.
+
+    ```mlir
+    #sched.tiling<task = [0, 32], lanes = 16, vectors = 2, rows = 8, unroll = 4, row_loop = 0, lane_loop = 1>
+    ```
+  }];
+  let parameters = (ins ArrayRefParameter<"int64_t">:$task, "int64_t":$lanes, "int64_t":$vectors, "int64_t":$rows,
+                        "int64_t":$unroll, "int64_t":$rowLoop, "int64_t":$laneLoop);
+  let assemblyFormat = [{
+    `<` `task` `=` `[` $task `]` `,` `lanes` `=` $lanes `,` `vectors` `=` $vectors `,` `rows` `=` $rows `,`
+    `unroll` `=` $unroll `,` `row_loop` `=` $rowLoop `,` `lane_loop` `=` $laneLoop `>`
+  }];
+}
+#endif

@@ -1,0 +1,199 @@
+// Call.cpp: the typed call, and what generated code calls back on the CPU. Nothing here allocates except a workspace
+// that has to grow.
+#include "Call.h"
+
+#include "Device.h"
+#include "Element.h"
+
+#include <string.h>
+
+namespace mlc {
+
+mlc_status beginCall(mlc_handle *handle, bool training, Signature *signature) {
+  handle->error[0] = 0;
+  __atomic_store_n(&handle->failed, 0, __ATOMIC_RELAXED);
+  *signature = signatureOf(handle->program, training);
+  if (!signature->entry)
+    return fail(handle, MLC_INVALID_ARGUMENT, "train_step: the library was compiled without --train");
+  return MLC_OK;
+}
+
+mlc_status computeSizes(mlc_handle *handle, const Signature &signature, const int64_t *dims) {
+  signature.sizes(dims, handle->sizes);
+  if (handle->sizes[0] < 0)
+    return fail(handle, MLC_INVALID_ARGUMENT, "these dimensions need more workspace than can be addressed");
+  const int64_t *size = handle->sizes + 1;
+  for (int32_t index = 0; index < signature.outputCount; ++index) {
+    const mlc_value_info &info = signature.outputs[index];
+    for (int32_t axis = 0; axis < info.rank; ++axis, ++size)
+      if (*size < 0)
+        return fail(handle, MLC_INVALID_ARGUMENT, "output \"%s\": dimension %d would be %lld: the inputs are too small",
+                    info.name, axis, (long long)*size);
+  }
+  return MLC_OK;
+}
+
+static mlc_status checkPointer(mlc_handle *handle, const char *role, const mlc_value_info &info, const void *data,
+                               int64_t bytes) {
+  if (bytes == 0)
+    return MLC_OK;
+  if (!data)
+    return fail(handle, MLC_INVALID_ARGUMENT, "%s \"%s\": the data pointer is null", role, info.name);
+  int32_t alignment = elementOf(info.dtype).bytes;
+  if ((uintptr_t)data % (uintptr_t)alignment)
+    return fail(handle, MLC_INVALID_ARGUMENT, "%s \"%s\": the data pointer is not aligned to %d bytes", role, info.name,
+                alignment);
+  return MLC_OK;
+}
+
+static bool overlap(const void *a, int64_t aBytes, const void *b, int64_t bBytes) {
+  uintptr_t aBegin = (uintptr_t)a, bBegin = (uintptr_t)b;
+  return aBytes && bBytes && aBegin < bBegin + (uintptr_t)bBytes && bBegin < aBegin + (uintptr_t)aBytes;
+}
+
+static mlc_status failTooLarge(mlc_handle *handle, const char *role, const mlc_value_info &info) {
+  return fail(handle, MLC_INVALID_ARGUMENT, "%s \"%s\": the tensor is larger than the address space", role, info.name);
+}
+
+static mlc_status checkInputs(mlc_handle *handle, const Signature &signature, const int64_t *dims,
+                              const void *const *inputs) {
+  for (int32_t index = 0; index < signature.inputCount; ++index) {
+    const mlc_value_info &info = signature.inputs[index];
+    int64_t shape[MLC_RANK_MAX];
+    for (int32_t axis = 0; axis < info.rank; ++axis) {
+      const mlc_dim &dim = info.dims[axis];
+      shape[axis] = dim.value >= 0 ? dim.value : dims[dim.symbol];
+    }
+    int64_t *bytes = &handle->inputBytes[index];
+    if (!tensorBytes(info.dtype, info.rank, shape, bytes))
+      return failTooLarge(handle, "input", info);
+    if (mlc_status status = checkPointer(handle, "input", info, inputs[index], *bytes))
+      return status;
+  }
+  return MLC_OK;
+}
+
+static mlc_status checkOutputs(mlc_handle *handle, const Signature &signature, const void *const *inputs,
+                               void *const *outputs) {
+  const int64_t *shape = handle->sizes + 1;
+  for (int32_t index = 0; index < signature.outputCount; ++index) {
+    const mlc_value_info &info = signature.outputs[index];
+    int64_t *bytes = &handle->outputBytes[index];
+    if (!tensorBytes(info.dtype, info.rank, shape, bytes))
+      return failTooLarge(handle, "output", info);
+    shape += info.rank;
+    if (mlc_status status = checkPointer(handle, "output", info, outputs[index], *bytes))
+      return status;
+    for (int32_t other = 0; other < signature.inputCount; ++other)
+      if (overlap(outputs[index], *bytes, inputs[other], handle->inputBytes[other]))
+        return fail(handle, MLC_INVALID_ARGUMENT, "output \"%s\" overlaps input \"%s\"", info.name,
+                    signature.inputs[other].name);
+    for (int32_t other = 0; other < index; ++other)
+      if (overlap(outputs[index], *bytes, outputs[other], handle->outputBytes[other]))
+        return fail(handle, MLC_INVALID_ARGUMENT, "output \"%s\" overlaps output \"%s\"", info.name,
+                    signature.outputs[other].name);
+  }
+  return MLC_OK;
+}
+
+static mlc_status runEntry(mlc_handle *handle, const Signature &signature, const int64_t *dims,
+                           const void *const *inputs, void *const *outputs, void *arena) {
+  mlc_call call = {
+      inputs,         outputs, dims, handle->weights, handle->state, arena, handle->parallelFor, handle->poolArgument,
+      handle->device, handle};
+  mlc_status status = (mlc_status)signature.entry(&call);
+  if (status == MLC_OK && __atomic_load_n(&handle->failed, __ATOMIC_ACQUIRE))
+    status = MLC_MODEL_ERROR;
+  if (status != MLC_OK && handle->error[0] == 0)
+    fail(handle, status, "the model failed with status %d", (int)status);
+  return status;
+}
+
+mlc_status execute(mlc_handle *handle, const Signature &signature, const int64_t *dims, const void *const *inputs,
+                   void *const *outputs) {
+  if (mlc_status status = checkInputs(handle, signature, dims, inputs))
+    return status;
+  if (mlc_status status = checkOutputs(handle, signature, inputs, outputs))
+    return status;
+  DeviceScope scope(handle);
+  void *arena;
+  if (mlc_status status = reserveArena(handle, (size_t)handle->sizes[0], &arena))
+    return status;
+  if (!handle->device)
+    return runEntry(handle, signature, dims, inputs, outputs, arena);
+  mlc_status status = deviceStage(handle, signature, inputs);
+  if (status == MLC_OK)
+    status = runEntry(handle, signature, dims, handle->stagedInputs, handle->stagedOutputs, arena);
+  if (status == MLC_OK)
+    status = deviceUnstage(handle, signature, outputs);
+  // Even after a failure nothing may still be running when the call returns.
+  mlc_status waited = deviceWait(handle);
+  return status ? status : waited;
+}
+
+/// Formats a message with at most two %d, which are 64-bit: printf's would be int.
+static void formatFailure(char *to, size_t bytes, const char *message, const int64_t *values) {
+  char *end = to + bytes - 1;
+  int32_t used = 0;
+  while (*message && to < end) {
+    if (message[0] != '%' || message[1] != 'd' || used == 2) {
+      *to++ = *message++;
+      continue;
+    }
+    char digits[24];
+    int32_t count = 0;
+    int64_t value = values[used++];
+    uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do
+      digits[count++] = (char)('0' + magnitude % 10);
+    while (magnitude /= 10);
+    if (value < 0)
+      digits[count++] = '-';
+    while (count && to < end)
+      *to++ = digits[--count];
+    message += 2;
+  }
+  *to = 0;
+}
+
+} // namespace mlc
+
+using namespace mlc;
+
+mlc_status mlc_rt_call(mlc_handle *handle, int32_t training, const int64_t *dims, const void *const *inputs,
+                       void *const *outputs) {
+  if (!handle)
+    return MLC_INVALID_ARGUMENT;
+  Signature signature;
+  if (mlc_status status = beginCall(handle, training, &signature))
+    return status;
+  const mlc_model &model = handle->program->model;
+  if (!dims && model.symbol_count > 0)
+    return fail(handle, MLC_INVALID_ARGUMENT, "the pointer to the dimensions is null");
+  for (int32_t index = 0; index < model.symbol_count; ++index)
+    if (dims[index] < 0)
+      return fail(handle, MLC_INVALID_ARGUMENT, "dimension \"%s\" is %lld, expected 0 or more", model.symbols[index],
+                  (long long)dims[index]);
+  if (!inputs && signature.inputCount > 0)
+    return fail(handle, MLC_INVALID_ARGUMENT, "the pointer to the inputs is null");
+  if (!outputs && signature.outputCount > 0)
+    return fail(handle, MLC_INVALID_ARGUMENT, "the pointer to the outputs is null");
+  if (mlc_status status = computeSizes(handle, signature, dims))
+    return status;
+  return execute(handle, signature, dims, inputs, outputs);
+}
+
+void mlc_rt_parallel_for(const mlc_call *call, mlc_task task, void *context, int64_t count) {
+  call->parallel_for(call->pool, task, context, count);
+}
+
+int32_t mlc_rt_fail(const mlc_call *call, const char *message, int64_t a, int64_t b) {
+  // Tasks on several threads may fail at once: the first one writes the message, and the end of its loop makes it
+  // visible.
+  mlc_handle *handle = call->handle;
+  if (__atomic_exchange_n(&handle->failed, 1, __ATOMIC_ACQ_REL) == 0) {
+    const int64_t values[2] = {a, b};
+    formatFailure(handle->error, sizeof(handle->error), message, values);
+  }
+  return MLC_MODEL_ERROR;
+}

@@ -1,0 +1,137 @@
+// Cpu.cpp: reads CPUID itself, because __builtin_cpu_supports needs symbols of the compiler's own library. A feature
+// that uses wide registers counts only if the operating system saves those registers (XGETBV).
+#include "Cpu.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+
+namespace mlc {
+
+namespace {
+enum Register : uint8_t { eax, ebx, ecx, edx };
+enum Leaf : uint8_t { leaf1, leaf7, leaf7Sub1, leafExtended, leafCount };
+enum Saved : uint8_t { sse = 0, ymm = 0x06, zmm = 0xe6 }; // bits of XCR0 that must be set
+
+struct Feature {
+  char name[20];
+  Leaf leaf;
+  Register word;
+  uint8_t bit;
+  Saved saved;
+};
+} // namespace
+
+static const Feature features[] = {
+    {"sse", leaf1, edx, 25, sse},
+    {"sse2", leaf1, edx, 26, sse},
+    {"pni", leaf1, ecx, 0, sse},
+    {"sse3", leaf1, ecx, 0, sse},
+    {"pclmulqdq", leaf1, ecx, 1, sse},
+    {"ssse3", leaf1, ecx, 9, sse},
+    {"fma", leaf1, ecx, 12, ymm},
+    {"cx16", leaf1, ecx, 13, sse},
+    {"sse4_1", leaf1, ecx, 19, sse},
+    {"sse4_2", leaf1, ecx, 20, sse},
+    {"movbe", leaf1, ecx, 22, sse},
+    {"popcnt", leaf1, ecx, 23, sse},
+    {"aes", leaf1, ecx, 25, sse},
+    {"avx", leaf1, ecx, 28, ymm},
+    {"f16c", leaf1, ecx, 29, ymm},
+    {"bmi1", leaf7, ebx, 3, sse},
+    {"avx2", leaf7, ebx, 5, ymm},
+    {"bmi2", leaf7, ebx, 8, sse},
+    {"avx512f", leaf7, ebx, 16, zmm},
+    {"avx512dq", leaf7, ebx, 17, zmm},
+    {"adx", leaf7, ebx, 19, sse},
+    {"avx512ifma", leaf7, ebx, 21, zmm},
+    {"avx512cd", leaf7, ebx, 28, zmm},
+    {"sha_ni", leaf7, ebx, 29, sse},
+    {"avx512bw", leaf7, ebx, 30, zmm},
+    {"avx512vl", leaf7, ebx, 31, zmm},
+    {"avx512vbmi", leaf7, ecx, 1, zmm},
+    {"avx512_vbmi2", leaf7, ecx, 6, zmm},
+    {"gfni", leaf7, ecx, 8, sse},
+    {"vaes", leaf7, ecx, 9, ymm},
+    {"vpclmulqdq", leaf7, ecx, 10, ymm},
+    {"avx512_vnni", leaf7, ecx, 11, zmm},
+    {"avx512_bitalg", leaf7, ecx, 12, zmm},
+    {"avx512_vpopcntdq", leaf7, ecx, 14, zmm},
+    {"avx512_vp2intersect", leaf7, edx, 8, zmm},
+    {"avx512_fp16", leaf7, edx, 23, zmm},
+    {"avx_vnni", leaf7Sub1, eax, 4, ymm},
+    {"avx512_bf16", leaf7Sub1, eax, 5, zmm},
+    {"avx_ifma", leaf7Sub1, eax, 23, ymm},
+    {"avx_vnni_int8", leaf7Sub1, edx, 4, ymm},
+    {"avx_ne_convert", leaf7Sub1, edx, 5, ymm},
+    {"abm", leafExtended, ecx, 5, sse},
+    {"lzcnt", leafExtended, ecx, 5, sse},
+};
+
+static void readCpuid(uint32_t words[leafCount][4]) {
+  memset(words, 0, sizeof(uint32_t) * leafCount * 4);
+  uint32_t *w = words[leaf1];
+  __get_cpuid(1, &w[0], &w[1], &w[2], &w[3]);
+  w = words[leaf7];
+  if (__get_cpuid_count(7, 0, &w[0], &w[1], &w[2], &w[3]) && w[eax] >= 1) {
+    w = words[leaf7Sub1];
+    __get_cpuid_count(7, 1, &w[0], &w[1], &w[2], &w[3]);
+  }
+  w = words[leafExtended];
+  __get_cpuid(0x80000001u, &w[0], &w[1], &w[2], &w[3]);
+}
+
+/// Register sets that the operating system saves and restores.
+static uint32_t savedRegisters(uint32_t leaf1Ecx) {
+  const uint32_t osxsave = 1u << 27;
+  if (!(leaf1Ecx & osxsave))
+    return 0;
+  uint32_t low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return low;
+}
+
+static const Feature *findFeature(const char *name, size_t length) {
+  for (const Feature &feature : features)
+    if (strncmp(feature.name, name, length) == 0 && (length == sizeof(feature.name) || feature.name[length] == 0))
+      return &feature;
+  return nullptr;
+}
+
+bool cpuHas(const char *names, char *message, size_t messageBytes) {
+  uint32_t words[leafCount][4];
+  readCpuid(words);
+  uint32_t saved = savedRegisters(words[leaf1][ecx]);
+  size_t used = 0;
+  for (const char *name = names; *name;) {
+    size_t length = strcspn(name, ",");
+    const Feature *feature = length < sizeof(features[0].name) + 1 ? findFeature(name, length) : nullptr;
+    if (!feature || length == 0) {
+      snprintf(message, messageBytes, "the library asks for the unknown CPU feature \"%.*s\"", (int)length, name);
+      return false;
+    }
+    bool present =
+        words[feature->leaf][feature->word] >> feature->bit & 1 && (saved & feature->saved) == feature->saved;
+    if (!present && used < messageBytes)
+      used += (size_t)snprintf(message + used, messageBytes - used, "%s%.*s",
+                               used ? ", " : "this CPU lacks features that the library was compiled for: ", (int)length,
+                               name);
+    name += length;
+    name += *name == ',';
+  }
+  return used == 0;
+}
+
+} // namespace mlc
+
+#else
+
+namespace mlc {
+
+// Elsewhere the baseline of the target triple is what the compiler generates for, so there is nothing to check.
+bool cpuHas(const char *, char *, size_t) { return true; }
+
+} // namespace mlc
+#endif

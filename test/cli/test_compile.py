@@ -1,0 +1,176 @@
+"""`mlc compile`: what it writes beside the library, its options, and what it says of models that it cannot compile."""
+import json
+import subprocess
+
+import mlc_backend
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+
+def run(command, **options):
+    return subprocess.run([str(part) for part in command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=300, check=False, **options)
+
+
+def make_model(path, nodes, inputs=("x",), outputs=("y",), opset=17, shape=(2, 3)):
+    value = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)  # noqa: E731
+    graph = helper.make_graph(nodes, "g", [value(name) for name in inputs], [value(name) for name in outputs])
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.example", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    return path
+
+
+def test_files(compiled, digits):
+    """Library, header and manifest lie side by side; the manifest describes the signature."""
+    library = compiled(digits)
+    assert library.with_suffix(".h").stat().st_size > 0
+    manifest = json.loads(library.with_suffix(".json").read_text())
+    text = json.dumps(manifest)
+    for word in ("image", "logits", "batch"):
+        assert word in text
+    with mlc_backend.Library(library) as loaded:
+        assert json.loads(loaded.model.manifest) == manifest
+        assert loaded.model.name == b"digits"
+        assert loaded.symbols == ["batch"]
+        assert [(info.name, info.dtype, info.shape) for info in loaded.inputs] == [("image", np.float32, ("batch", 1, 8, 8))]
+        assert [(info.name, info.dtype, info.shape) for info in loaded.outputs] == [("logits", np.float32, ("batch", 10))]
+
+
+@pytest.mark.parametrize("language", [["-x", "c", "-std=c11"], ["-x", "c++", "-std=c++17"]])
+def test_header_is_self_contained(compiled, digits, language):
+    """The header alone compiles, strictly and without any include path."""
+    header = compiled(digits).with_suffix(".h")
+    done = run(["clang-22", *language, "-Wall", "-Wextra", "-Werror", "-Wno-pragma-once-outside-header", "-pedantic", "-fsyntax-only", header])
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("suffix", [".a", ".o"])
+def test_static(compiled, digits, suffix):
+    """In what is linked statically every global symbol begins with the model's name."""
+    artifact = compiled(digits, suffix=suffix)
+    done = run(["llvm-nm-22", "--defined-only", "--extern-only", "--format=just-symbols", artifact])
+    assert done.returncode == 0, done.stderr
+    symbols = [line for line in done.stdout.split() if not line.endswith(":")]
+    assert "digits_run" in symbols and "digits_mlc_model_v1" in symbols
+    assert [symbol for symbol in symbols if not symbol.startswith("digits_")] == []
+
+
+def test_shared_exports(compiled, digits):
+    """A shared library exports its own functions and the reflective symbol, nothing of the runtime."""
+    done = run(["llvm-nm-22", "-D", "--defined-only", "--format=just-symbols", compiled(digits)])
+    assert done.returncode == 0, done.stderr
+    assert [symbol for symbol in done.stdout.split() if not symbol.startswith("digits_")] == ["mlc_model_v1"]
+
+
+def test_name(compiled, digits):
+    library = compiled(digits, "--name=other")
+    with mlc_backend.Library(library) as loaded:
+        assert loaded.model.name == b"other"
+    assert "other_run" in library.with_suffix(".h").read_text()
+
+
+@pytest.mark.parametrize("option", ["--dim=batch=8", "--shape=image=8x1x8x8"])
+def test_fixed_sizes(compiled, digits, option):
+    with mlc_backend.Library(compiled(digits, option)) as library:
+        assert library.symbols == [] and library.inputs[0].shape == (8, 1, 8, 8)
+        assert library.run({"image": np.zeros((8, 1, 8, 8), np.float32)})["logits"].shape == (8, 10)
+        with pytest.raises(mlc_backend.MlcError, match="image"):
+            library.run({"image": np.zeros((4, 1, 8, 8), np.float32)})
+
+
+@pytest.mark.parametrize("option, named", [
+    ("--dim=btach=8", "btach"), ("--shape=imge=8x1x8x8", "imge"), ("--shape=image=8x3x8x8", "image"),
+    ("--shape=image=8x8", "image"), ("--dim=batch=-1", "batch"), ("--dim=batch=many", "many"),
+    ("--cpu=z80", "z80"), ("--target=tpu", "tpu"), ("--emit=poem", "poem"), ("--nonsense", "nonsense"),
+])
+def test_wrong_options(mlc, digits, tmp_path, option, named):
+    """A wrong option is refused by name, before anything is written."""
+    done = run([mlc, "compile", digits, "-o", tmp_path / "digits.so", option])
+    assert done.returncode > 0
+    assert named in done.stderr, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_folder_is_missing(mlc, digits, tmp_path):
+    done = run([mlc, "compile", digits, "-o", tmp_path / "no/such/digits.so"])
+    assert done.returncode > 0 and "no/such" in done.stderr
+
+
+@pytest.mark.parametrize("stage, mark", [
+    ("onnx", "onnx.node"), ("core", "core.conv"), ("linalg", "linalg."), ("tiled", "vector."), ("llvm", "define "),
+    ("asm", ".text"),
+])
+def test_emit(mlc, digits, tmp_path, stage, mark):
+    output = tmp_path / "stage.txt"
+    done = run([mlc, "compile", digits, f"--emit={stage}", "-o", output])
+    assert done.returncode == 0, done.stderr
+    assert mark in output.read_text(errors="replace")
+
+
+def test_save_stages(mlc, digits, tmp_path):
+    done = run([mlc, "compile", digits, "-o", tmp_path / "digits.so", f"--save-stages={tmp_path / 'stages'}"])
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "stages").iterdir())) >= 5
+
+
+def test_reports(mlc, digits, tmp_path):
+    done = run([mlc, "compile", digits, "-o", tmp_path / "digits.so", "--report=memory,groups,ops"])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() or done.stderr.strip()
+
+
+def test_same_input_same_bytes(mlc, digits, tmp_path):
+    """Compiling twice gives the same file."""
+    for name in ("one", "two"):
+        done = run([mlc, "compile", digits, "-o", tmp_path / f"{name}.so", "--name=digits"])
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "one.so").read_bytes() == (tmp_path / "two.so").read_bytes()
+
+
+def test_check_supported(mlc, digits):
+    done = run([mlc, "check", digits])
+    assert done.returncode == 0, done.stderr
+
+
+def test_check_names_every_unsupported_node(mlc, tmp_path):
+    """All unsupported nodes at once, each with operator, opset and domain; exit code 2."""
+    model = make_model(tmp_path / "odd.onnx", [
+        helper.make_node("Frobnicate", ["x"], ["a"], "first"),
+        helper.make_node("Relu", ["a"], ["b"], "fine"),
+        helper.make_node("Twirl", ["b"], ["c"], "second", domain="com.example"),
+        helper.make_node("Frobnicate", ["c"], ["y"], "third"),
+    ])
+    done = run([mlc, "check", model])
+    assert done.returncode == 2
+    text = done.stdout + done.stderr
+    for word in ("first", "second", "third", "Frobnicate", "Twirl", "com.example", "17"):
+        assert word in text, text
+    done = run([mlc, "compile", model, "-o", tmp_path / "odd.so"])
+    assert done.returncode > 0 and not (tmp_path / "odd.so").exists()
+    for word in ("first", "second", "third"):
+        assert word in done.stderr
+
+
+def test_unread_attribute(mlc, tmp_path):
+    """An attribute that no rule reads is an error which names it: ignoring it would be a silent wrong answer."""
+    node = helper.make_node("Relu", ["x"], ["y"], "relu")
+    node.attribute.append(helper.make_attribute("leak", 0.5))
+    done = run([mlc, "compile", make_model(tmp_path / "leak.onnx", [node]), "-o", tmp_path / "leak.so"])
+    assert done.returncode > 0 and "leak" in done.stderr.split("error:", 1)[-1] and "relu" in done.stderr
+
+
+def test_wrong_shapes_in_model(mlc, tmp_path):
+    """Model, node, operator and both sizes are in the message."""
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], "/encoder/MatMul_3")], "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 768])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 4])],
+        [helper.make_tensor("w", TensorProto.FLOAT, [512, 4], np.zeros(2048, np.float32))])
+    path = tmp_path / "mismatch.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    done = run([mlc, "compile", path, "-o", tmp_path / "mismatch.so"])
+    assert done.returncode > 0
+    for word in ("mismatch.onnx", "/encoder/MatMul_3", "MatMul", "768", "512"):
+        assert word in done.stderr, done.stderr

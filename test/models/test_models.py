@@ -1,0 +1,83 @@
+"""Real models, compiled and compared with another implementation: ONNX Runtime, and for BERT also PyTorch's stored results.
+
+Errors are relative to the largest value of an output: 1e-4, about a thousand roundings of float32.
+"""
+import mlc_backend
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import realistic
+
+TOLERANCE = 1e-4
+
+
+def relative_error(got, want):
+    assert got.shape == want.shape and got.dtype == want.dtype
+    assert np.isfinite(got).all()
+    return float(np.abs(got - want).max() / np.abs(want).max())
+
+
+def reference(model, feeds):
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    return dict(zip([output.name for output in session.get_outputs()], session.run(None, feeds)))
+
+
+def assert_equal(got, want):
+    assert list(got) == list(want)
+    errors = {name: relative_error(got[name], want[name]) for name in want}
+    assert max(errors.values()) <= TOLERANCE, errors
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 64])
+def test_digits(compiled, digits, batch):
+    image = np.random.default_rng(batch).random((batch, 1, 8, 8), np.float32)
+    with mlc_backend.Library(compiled(digits)) as library:
+        assert_equal(library.run({"image": image}), reference(digits, {"image": image}))
+
+
+def test_digits_accuracy(compiled, digits):
+    import data
+    _, (images, labels) = data.split()
+    with mlc_backend.Library(compiled(digits)) as library:
+        logits = library.run({"image": images})["logits"]
+    assert (logits.argmax(1) == labels).mean() >= 0.97
+
+
+@pytest.mark.parametrize("size", ["1x1", "1x7", "1x16", "2x33", "3x64"])
+@pytest.mark.parametrize("exporter", ["legacy", "dynamo"])
+def test_bert_small(compiled, root, exporter, size):
+    """One library serves every batch and sequence length. Golden values are PyTorch's."""
+    folder = root / "test/models/bert-small"
+    golden = np.load(folder / "golden.npz")
+    model = folder / f"{exporter}.onnx"
+    with mlc_backend.Library(compiled(model)) as library:
+        feeds = {info.name: golden[f"{size}/{info.name}"] for info in library.inputs}
+        got = library.run(feeds)
+        assert_equal(got, {name: golden[f"{size}/{name}"] for name in got})
+        assert_equal(got, reference(model, feeds))
+
+
+@pytest.mark.parametrize("exporter", ["legacy", "dynamo"])
+def test_bert_small_static(compiled, root, exporter):
+    """Sizes fixed at compile time with --dim."""
+    folder = root / "test/models/bert-small"
+    golden = np.load(folder / "golden.npz")
+    library_path = compiled(folder / f"{exporter}.onnx", "--dim", "batch=2", "--dim", "sequence=33")
+    with mlc_backend.Library(library_path) as library:
+        assert not library.symbols
+        got = library.run({info.name: golden[f"2x33/{info.name}"] for info in library.inputs})
+        assert_equal(got, {name: golden[f"2x33/{name}"] for name in got})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", ["resnet50", "squeezenet"])
+def test_full_size(compiled, root, name, threads):
+    """As published, 224x224, with random weights in which every channel differs."""
+    model = realistic.save(name, root / "build/test-models")
+    value = onnx.load(model, load_external_data=False).graph.input[0]
+    shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+    feeds = {value.name: np.random.default_rng(0).standard_normal(shape).astype(np.float32)}
+    with mlc_backend.Library(compiled(model), threads=threads) as library:
+        assert_equal(library.run(feeds), reference(model, feeds))

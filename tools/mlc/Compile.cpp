@@ -1,0 +1,202 @@
+// mlc compile: options to CompileOptions, a file name to an EmitKind; the work is in compiler/Compile.h.
+#include "compiler/Compile.h"
+#include "Commands.h"
+#include "Options.h"
+#include "compiler/Import/Diagnostics.h"
+#include "mlir/IR/MLIRContext.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+
+using namespace mlc;
+using llvm::StringRef;
+
+namespace {
+
+struct Emit {
+  const char *word; // of --emit; null: chosen by the output's suffix alone
+  const char *suffix;
+  EmitKind kind;
+};
+const Emit emits[] = {
+    {nullptr, ".so", EmitKind::Library}, {nullptr, ".a", EmitKind::Archive}, {"obj", ".o", EmitKind::Object},
+    {"onnx", "", EmitKind::Onnx},        {"core", "", EmitKind::Core},       {"linalg", "", EmitKind::Linalg},
+    {"tiled", "", EmitKind::Tiled},      {"llvm", "", EmitKind::LLVM},       {"asm", "", EmitKind::Assembly},
+    {"ptx", "", EmitKind::Ptx},
+};
+
+bool isCIdentifier(StringRef text) {
+  return !text.empty() && !llvm::isDigit(text.front()) &&
+         llvm::all_of(text, [](char c) { return llvm::isAlnum(c) || c == '_'; });
+}
+
+bool isTarget(StringRef text) {
+  if (text == "cpu")
+    return true;
+  if (!text.consume_front("cuda:sm_"))
+    return false;
+  text.consume_back("a");
+  unsigned version;
+  return !text.getAsInteger(10, version) && version >= 50 && version < 1000;
+}
+
+std::optional<std::string> readReports(StringRef text, llvm::StringSet<> &reports) {
+  llvm::SmallVector<StringRef> parts;
+  text.split(parts, ',');
+  for (StringRef part : parts) {
+    if (part != "memory" && part != "groups" && part != "ops")
+      return "expected memory, groups, ops or a list of them, found \"" + part.str() + "\"";
+    reports.insert(part);
+  }
+  return std::nullopt;
+}
+
+struct CommandLine {
+  std::vector<std::string> models;
+  std::string output, emit;
+  CompileOptions compile;
+  std::string trainingOption; // the first one that was given without --train
+};
+
+void declareTraining(Options &options, CommandLine &line) {
+  TrainOptions &train = line.compile.train;
+  auto note = [&line](StringRef name) {
+    if (line.trainingOption.empty())
+      line.trainingOption = name.str();
+  };
+  auto choice = [&](StringRef name, StringRef help, std::string &target, std::vector<std::string> choices) {
+    std::string list = llvm::join(choices, "|");
+    options.value(name, list, help, [&target, note, name, choices](StringRef text) -> std::optional<std::string> {
+      note(name);
+      if (!llvm::is_contained(choices, text))
+        return "expected one of " + llvm::join(choices, ", ");
+      target = text.str();
+      return std::nullopt;
+    });
+  };
+  auto number = [&](StringRef name, StringRef help, double &target) {
+    options.value(name, "NUMBER", help, [&target, note, name](StringRef text) -> std::optional<std::string> {
+      note(name);
+      double value;
+      if (text.getAsDouble(value) || !(value >= 0 && value <= 1e30))
+        return "expected a number of at least 0";
+      target = value;
+      return std::nullopt;
+    });
+  };
+  options.heading("training");
+  options.flag("--train", "also export train_step: loss, gradients and optimizer in the library", train.enabled);
+  choice("--loss", "what train_step minimises (default: cross_entropy)", train.loss, {"cross_entropy", "mse"});
+  choice("--optimizer", "how it updates the parameters (default: sgd)", train.optimizer, {"sgd", "adam"});
+  number("--learning-rate", "default: 0.05 for sgd, 0.001 for adam", train.learningRate);
+  number("--momentum", "of sgd (default: 0)", train.momentum);
+  options.value("--trainable", "PATTERN",
+                "initializers to train, by name, '*' matches anything; may be repeated (default: every floating-point one)",
+                [&train, note](StringRef text) -> std::optional<std::string> {
+                  note("--trainable");
+                  if (text.empty())
+                    return "expected a name or a pattern";
+                  train.trainable.push_back(text.str());
+                  return std::nullopt;
+                });
+}
+
+void declare(Options &options, CommandLine &line) {
+  CompileOptions &compile = line.compile;
+  options.positional("MODEL.onnx", "the model to compile", line.models, 1, 1);
+  options.value("-o,--output", "FILE",
+                "what to make: FILE.so, FILE.a or FILE.o, with FILE.h and FILE.json beside it; with --emit, a text file "
+                "(default there: standard output)",
+                line.output);
+  options.value("--name", "NAME", "prefix of every symbol of the library (default: made of the output's name)",
+                [&compile](StringRef text) -> std::optional<std::string> {
+                  if (!isCIdentifier(text))
+                    return "expected a C identifier";
+                  compile.name = text.str();
+                  return std::nullopt;
+                });
+  options.heading("shapes");
+  options.value("--dim", "NAME=SIZE[,...]", "make a symbolic dimension of the model constant; may be repeated",
+                [&compile](StringRef text) { return readDims(text, compile.dims); });
+  options.value("--shape", "INPUT=1x3x224x224",
+                "the shape of an input, \"?\" for a size that stays dynamic; may be repeated",
+                [&compile](StringRef text) { return readShape(text, compile.shapes); });
+  options.heading("target");
+  options.value("--target", "cpu|cuda:sm_80|cuda:sm_90a", "what the library's code runs on (default: cpu)",
+                [&compile](StringRef text) -> std::optional<std::string> {
+                  if (!isTarget(text))
+                    return "expected cpu or cuda:sm_NN";
+                  compile.target = text.str();
+                  return std::nullopt;
+                });
+  options.value("--cpu", "native|x86-64-v3|...",
+                "the oldest CPU that the library must run on: native, x86-64-v2, -v3, -v4 or a name of LLVM's (default: native)",
+                compile.cpu);
+  declareTraining(options, line);
+  options.heading("looking inside");
+  std::vector<std::string> words;
+  for (const Emit &emit : emits)
+    if (emit.word)
+      words.push_back(emit.word);
+  options.choice("--emit", "stop there and write the program as it is then", line.emit, words);
+  options.value("--save-stages", "DIR", "write the program after every pass into this directory", compile.saveStages);
+  options.value("--report", "memory,groups,ops", "print where memory goes, which kernels there are, what nodes became",
+                [&compile](StringRef text) { return readReports(text, compile.reports); });
+  options.flag("--naive-kernels", "every kernel as plain loops: the reference of tests", compile.naiveKernels);
+  options.hideLast();
+  options.epilogue("examples:\n"
+                   "  mlc compile model.onnx -o model.so\n"
+                   "  mlc compile model.onnx -o libmodel.a --cpu=x86-64-v3 --dim batch=1\n"
+                   "  mlc compile model.onnx -o trainer.so --train --loss=cross_entropy --optimizer=adam\n"
+                   "  mlc compile model.onnx --emit=core");
+}
+
+/// What to write, from --emit and the output's suffix; an error text if they say nothing or contradict each other.
+std::optional<std::string> chooseEmit(CommandLine &line) {
+  StringRef suffix = llvm::sys::path::extension(line.output);
+  for (const Emit &emit : emits) {
+    bool isChosen = line.emit.empty() ? suffix == emit.suffix && !suffix.empty() : emit.word && line.emit == emit.word;
+    if (!isChosen)
+      continue;
+    line.compile.emit = emit.kind;
+    if (line.output.empty()) {
+      if (emit.kind == EmitKind::Object)
+        return "--emit=obj needs an output: -o FILE.o";
+      line.output = "-";
+    }
+    return std::nullopt;
+  }
+  return line.output.empty() ? "no output is given: -o FILE.so, FILE.a or FILE.o, or --emit"
+                             : "the output \"" + line.output + "\" ends with none of .so, .a and .o, and there is no --emit";
+}
+
+} // namespace
+
+int mlc::compileCommand(Arguments arguments) {
+  CommandLine line;
+  Options options("mlc compile", "mlc compile MODEL.onnx -o FILE.so [OPTIONS]",
+                  "Makes a native library of an ONNX model, with a C header and a manifest beside it. The library needs libc and "
+                  "libm, nothing else.");
+  declare(options, line);
+  if (auto code = options.parse(arguments))
+    return *code;
+  if (auto error = chooseEmit(line))
+    return options.usageError(*error);
+  if (!line.trainingOption.empty() && !line.compile.train.enabled)
+    return options.usageError("option " + line.trainingOption + " needs --train");
+  StringRef model = line.models.front();
+  if (line.output != "-" && llvm::sys::fs::equivalent(model, line.output))
+    return options.usageError("the output is the model itself");
+
+  mlir::DialectRegistry registry;
+  registerDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  ModelDiagnostics diagnostics(context, model, llvm::errs());
+  auto module = importOnnx(model, line.compile, context);
+  if (module && mlir::succeeded(compileModule(*module, line.compile, line.output)))
+    return Success;
+  if (diagnostics.errorCount() == 0)
+    llvm::errs() << llvm::sys::path::filename(model) << ": error: compilation failed\n";
+  return diagnostics.isUnsupportedOnly() ? Unsupported : Failed;
+}
