@@ -21,7 +21,7 @@ def suites(fast):
     yield "tidy", [PYTHON, "tools/tidy/tidy.py", "--junit", "{junit}"]
     yield "unit", ["ctest", "--test-dir", "build", "-j", JOBS, "--output-on-failure", "--no-tests=error",
                    "--output-junit", "{junit}"]
-    yield "lit", [PYTHON, "-m", "lit.main", "-v", "-j", JOBS, "--xunit-xml-output", "{junit}", "test"]
+    yield "lit", [str(ROOT / ".venv/bin/lit"), "-v", "-j", JOBS, "--xunit-xml-output", "{junit}", "test"]
     yield "programs", [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junit-xml", "{junit}", "test",
                        *(["-m", "not slow"] if fast else [])]
     yield "conformance", ["test/onnx/run", "--junit", "{junit}", *(["--sample", "12"] if fast else [])]

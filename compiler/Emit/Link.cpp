@@ -37,7 +37,7 @@ Error runLld(ArrayRef<std::string> arguments) {
 
 Error linkShared(ArrayRef<std::string> objects, StringRef output) {
   std::vector<std::string> arguments{"-shared", "-o", output.str(), "-soname", sys::path::filename(output).str(), "--hash-style=gnu",
-                                     "--gc-sections", "-z", "relro", "-z", "now", "-z", "noexecstack", "--build-id=none"};
+                                     "--gc-sections", "--discard-locals", "-z", "relro", "-z", "now", "-z", "noexecstack", "--build-id=none"};
   llvm::append_range(arguments, objects);
   std::string libc = findLibrary("libc.so.6"), libm = findLibrary("libm.so.6");
   if (!libc.empty() && !libm.empty()) {
@@ -56,6 +56,7 @@ Error archive(ArrayRef<std::string> objects, StringRef output) {
     auto member = NewArchiveMember::getFile(object, /*Deterministic=*/true);
     if (!member)
       return member.takeError();
+    member->MemberName = sys::path::filename(object); // without the temporary directory
     members.push_back(std::move(*member));
   }
   return writeArchive(output, members, SymtabWritingMode::NormalSymtab, object::Archive::K_GNU, /*Deterministic=*/true, /*Thin=*/false);
@@ -68,7 +69,7 @@ Error mlc::linkObjects(ArrayRef<std::string> objects, StringRef output, EmitKind
     return linkShared(objects, output);
   if (kind == EmitKind::Archive)
     return archive(objects, output);
-  std::vector<std::string> arguments{"-r", "-o", output.str()};
+  std::vector<std::string> arguments{"-r", "--discard-locals", "-o", output.str()};
   llvm::append_range(arguments, objects);
   return runLld(arguments);
 }

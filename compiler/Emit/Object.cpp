@@ -43,6 +43,7 @@ Expected<std::unique_ptr<TargetMachine>> makeTargetMachine(const mlc::CpuTarget 
   InitializeAllTargets();
   InitializeAllTargetMCs();
   InitializeAllAsmPrinters();
+  InitializeAllAsmParsers(); // the runtime has inline assembly
   Triple triple(target.triple);
   std::string message;
   const Target *found = TargetRegistry::lookupTarget(triple, message);

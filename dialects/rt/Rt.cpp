@@ -32,7 +32,7 @@ LogicalResult mlc::rt::ParallelForOp::verifySymbolUses(SymbolTableCollection &sy
     return success(); // after conversion to the llvm dialect the task is an llvm.func
   SmallVector<Type> expected(getCaptures().getTypes());
   expected.push_back(IndexType::get(getContext()));
-  if (task.getArgumentTypes() != TypeRange(expected))
+  if (task.getArgumentTypes() != ArrayRef<Type>(expected))
     return emitOpError("captures do not match the arguments of ") << getTaskAttr();
   return success();
 }

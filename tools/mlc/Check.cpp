@@ -22,7 +22,7 @@ static void printUnsupported(const std::vector<UnsupportedNode> &nodes) {
   table.print(llvm::outs());
   llvm::outs() << '\n' << nodes.size() << (nodes.size() == 1 ? " node is" : " nodes are") << " not supported:";
   auto sorted = counts.takeVector();
-  llvm::stable_sort(sorted, [](auto &a, auto &b) { return a.second > b.second; });
+  llvm::sort(sorted, [](auto &a, auto &b) { return std::pair(-a.second, a.first) < std::pair(-b.second, b.first); });
   for (auto [index, entry] : llvm::enumerate(sorted))
     llvm::outs() << (index ? ", " : " ") << printable(entry.first) << " (" << entry.second << ')';
   llvm::outs() << '\n';

@@ -1,0 +1,174 @@
+// AddTraining: from an inference model to one with a training step (see Passes.td).
+#include "compiler/Core/Differentiate.h"
+#include "compiler/Core/Optimizer.h"
+#include "compiler/Emit/Artifact.h"
+#include "compiler/Passes.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "llvm/Support/GlobPattern.h"
+
+namespace mlc {
+#define GEN_PASS_DEF_ADDTRAINING
+#include "compiler/Passes.h.inc"
+} // namespace mlc
+
+using namespace mlir;
+using namespace mlc;
+using namespace mlc::core;
+
+namespace {
+
+struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
+  using AddTrainingBase::AddTrainingBase;
+
+  /// The trainable constants of @main, by name, in order.
+  FailureOr<llvm::MapVector<StringRef, ElementsAttr>> findTrainable(func::FuncOp main) {
+    SmallVector<llvm::GlobPattern> patterns;
+    for (const std::string &text : trainable) {
+      auto pattern = llvm::GlobPattern::create(text);
+      if (!pattern) {
+        llvm::consumeError(pattern.takeError());
+        return main.emitError("--trainable: '") << text << "' is not a pattern";
+      }
+      patterns.push_back(std::move(*pattern));
+    }
+    llvm::MapVector<StringRef, ElementsAttr> result;
+    main.walk([&](ConstantOp op) {
+      if (!op.getName() || !isa<FloatType>(op.getValue().getElementType()))
+        return;
+      if (patterns.empty() || llvm::any_of(patterns, [&](const llvm::GlobPattern &p) { return p.match(*op.getName()); }))
+        result.insert({*op.getName(), op.getValue()});
+    });
+    if (result.empty())
+      return main.emitError("--train: the model has no trainable initializer") << (patterns.empty() ? "" : " that matches --trainable");
+    return result;
+  }
+
+  static void useParameters(func::FuncOp function, const llvm::MapVector<StringRef, ElementsAttr> &parameters, llvm::MapVector<StringRef, Value> &values) {
+    SmallVector<ConstantOp> constants;
+    function.walk([&](ConstantOp op) {
+      if (op.getName() && parameters.count(*op.getName()))
+        constants.push_back(op);
+    });
+    OpBuilder b = OpBuilder::atBlockBegin(&function.getBody().front());
+    for (ConstantOp op : constants) {
+      Value &value = values[parameters.find(*op.getName())->first];
+      if (!value)
+        value = ParameterOp::create(b, op.getLoc(), op.getType(), *op.getName());
+      op.replaceAllUsesWith(value);
+      op.erase();
+    }
+  }
+
+  /// Adds the argument that the loss compares with; its batch dimension is the model's.
+  FailureOr<Value> addTarget(func::FuncOp step, func::FuncOp main, Value output) {
+    auto type = cast<RankedTensorType>(output.getType());
+    OpBuilder b(&getContext());
+    RankedTensorType targetType = type;
+    StringRef name = "target";
+    if (loss == "cross_entropy") {
+      if (type.getRank() != 2 || !isa<FloatType>(type.getElementType()))
+        return main.emitError("--loss=cross_entropy needs a first output float[N, C] of logits, found ") << type;
+      targetType = RankedTensorType::get({type.getDimSize(0)}, b.getI64Type());
+      name = "label";
+    }
+    // Names of dynamic dimensions: the output's own, else the first input's of the same place.
+    SmallVector<Attribute> dims;
+    auto outputDims = main.getResultAttrOfType<ArrayAttr>(0, "onnx.dims");
+    auto inputDims = main.getNumArguments() ? main.getArgAttrOfType<ArrayAttr>(0, "onnx.dims") : ArrayAttr();
+    for (int64_t axis = 0; axis < targetType.getRank(); ++axis) {
+      StringAttr dim = b.getStringAttr("");
+      if (targetType.isDynamicDim(axis)) {
+        for (ArrayAttr names : {outputDims, inputDims})
+          if (names && axis < static_cast<int64_t>(names.size()) && dim.empty())
+            dim = cast<StringAttr>(names[axis]);
+        // An output's symbol that no input has would be unknown to the caller.
+        bool known = false;
+        for (unsigned argument = 0; argument < main.getNumArguments(); ++argument)
+          if (auto names = main.getArgAttrOfType<ArrayAttr>(argument, "onnx.dims"))
+            known |= llvm::is_contained(names, dim);
+        if (!known && inputDims && axis < static_cast<int64_t>(inputDims.size()))
+          dim = cast<StringAttr>(inputDims[axis]);
+      }
+      dims.push_back(dim);
+    }
+    auto attributes = b.getDictionaryAttr({b.getNamedAttr("onnx.dims", b.getArrayAttr(dims)), b.getNamedAttr("onnx.name", b.getStringAttr(name))});
+    if (failed(step.insertArgument(step.getNumArguments(), targetType, attributes, step.getLoc())))
+      return failure();
+    return Value(step.getArguments().back());
+  }
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    auto main = module.lookupSymbol<func::FuncOp>("main");
+    if (!main || module.lookupSymbol("train_step"))
+      return;
+    if (loss != "cross_entropy" && loss != "mse") {
+      main.emitError("unknown loss '") << loss << "'; known are cross_entropy and mse";
+      return signalPassFailure();
+    }
+    if (optimizer != "sgd" && optimizer != "adam") {
+      main.emitError("unknown optimizer '") << optimizer << "'; known are sgd and adam";
+      return signalPassFailure();
+    }
+    auto parameters = findTrainable(main);
+    if (failed(parameters))
+      return signalPassFailure();
+
+    auto step = main.clone();
+    step.setName("train_step");
+    module.push_back(step);
+    llvm::MapVector<StringRef, Value> ignored, values;
+    useParameters(main, *parameters, ignored);
+    useParameters(step, *parameters, values);
+
+    auto ret = cast<func::ReturnOp>(step.getBody().front().getTerminator());
+    if (ret.getNumOperands() == 0) {
+      main.emitError("--train: the model has no output");
+      return signalPassFailure();
+    }
+    Value output = ret.getOperand(0);
+    auto target = addTarget(step, main, output);
+    if (failed(target))
+      return signalPassFailure();
+
+    OpBuilder builder(ret);
+    CoreBuilder b(builder, NameLoc::get(builder.getStringAttr("loss")));
+    Value lossValue = loss == "cross_entropy" ? crossEntropy(b, output, *target) : meanSquaredError(b, output, *target);
+    SmallVector<Value> variables;
+    for (auto &[name, value] : values)
+      variables.push_back(value);
+    auto gradients = differentiate(b, lossValue, variables);
+    if (failed(gradients))
+      return signalPassFailure();
+
+    b.loc = NameLoc::get(builder.getStringAttr("optimizer"));
+    OptimizerOptions options{optimizer, learningRate != 0 ? learningRate : optimizer == "sgd" ? 0.05 : 1e-3, momentum, beta1, beta2, epsilon};
+    SmallVector<Slot> slots;
+    Value count;
+    if (optimizer == "adam") {
+      auto type = RankedTensorType::get({}, b.builder.getF32Type());
+      slots.push_back({"optimizer.step", type});
+      count = b.expr(ParameterOp::create(b.builder, b.loc, type, "optimizer.step")) + 1.0;
+      AssignOp::create(b.builder, b.loc, b.builder.getStringAttr("optimizer.step"), count);
+    }
+    for (auto [name, parameter, gradient] : llvm::zip(llvm::make_first_range(values), variables, *gradients))
+      buildUpdate(b, options, name, parameter, gradient, count, slots);
+
+    ret->setOperands(lossValue);
+    step.setType(builder.getFunctionType(step.getArgumentTypes(), lossValue.getType()));
+    SmallVector<DictionaryAttr> resultAttributes = {builder.getDictionaryAttr({builder.getNamedAttr("onnx.name", builder.getStringAttr("loss")), builder.getNamedAttr("onnx.dims", builder.getArrayAttr({}))})};
+    step.setAllResultAttrs(ArrayRef<DictionaryAttr>(resultAttributes));
+
+    // The state: parameters with their initial values, then slots.
+    SmallVector<Attribute> state;
+    for (auto &[name, value] : *parameters)
+      state.push_back(builder.getDictionaryAttr({builder.getNamedAttr("name", builder.getStringAttr(name)), builder.getNamedAttr("type", TypeAttr::get(value.getType())),
+                                                 builder.getNamedAttr("value", value), builder.getNamedAttr("parameter", builder.getUnitAttr())}));
+    for (const Slot &slot : slots)
+      state.push_back(builder.getDictionaryAttr({builder.getNamedAttr("name", builder.getStringAttr(slot.name)), builder.getNamedAttr("type", TypeAttr::get(slot.type))}));
+    module->setAttr(kStateAttr, builder.getArrayAttr(state));
+  }
+};
+
+} // namespace

@@ -1,0 +1,87 @@
+// FuseElementwise: upstream's elementwise fusion with our rules of what may join (see Passes.td).
+//
+// A producer joins its consumer when the consumer is its only user. Copies (transposes, broadcasts) also join contractions and
+// reductions, as long as the innermost dimension stays where it is: a strided operand is worth a copy (PackOperands).
+#include "compiler/Passes.h"
+#include "compiler/Schedule/GroupKinds.h"
+#include "compiler/Schedule/Kernels.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/MemRef/Transforms/Transforms.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Transforms/CSE.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+namespace mlc {
+#define GEN_PASS_DEF_FUSEELEMENTWISE
+#include "compiler/Passes.h.inc"
+} // namespace mlc
+
+using namespace mlir;
+using namespace mlc;
+
+/// Bodies longer than this are not made longer: registers run out and nothing is gained.
+static constexpr int64_t kBodyOpsMax = 200;
+
+static bool isCopy(linalg::GenericOp op) {
+  return op.getNumDpsInputs() == 1 && op.getNumDpsInits() == 1 && op.getNumReductionLoops() == 0 && llvm::hasSingleElement(op.getBody()->getOperations()) &&
+         cast<linalg::YieldOp>(op.getBody()->getTerminator()).getOperand(0) == op.getBody()->getArgument(0);
+}
+
+static bool usedOnlyBy(Operation *producer, Operation *consumer) {
+  return llvm::all_of(producer->getUsers(), [&](Operation *user) { return user == consumer; });
+}
+
+static bool mayFuse(OpOperand *operand) {
+  auto producer = operand->get().getDefiningOp<linalg::GenericOp>();
+  auto consumer = dyn_cast<linalg::GenericOp>(operand->getOwner());
+  if (!producer || !consumer || !consumer.isDpsInput(operand) || producer.getNumReductionLoops() > 0)
+    return false;
+  AffineMap map = consumer.getMatchingIndexingMap(operand);
+  if (!map.isProjectedPermutation())
+    return false; // a convolution's or a pool's input: every element would be computed once for each window
+  if (isCopy(producer)) {
+    AffineMap source = producer.getIndexingMapsArray()[0];
+    bool broadcasts = source.getNumResults() < source.getNumDims();
+    bool innermostStays = source.getNumResults() > 0 && source.getNumDims() > 0 && source.getResult(source.getNumResults() - 1) == getAffineDimExpr(source.getNumDims() - 1, producer.getContext());
+    bool pointwise = consumer.getNumReductionLoops() == 0;
+    // A transpose alone becomes a map of a pointwise consumer; several consumers may each take it.
+    return pointwise ? usedOnlyBy(producer, consumer) || broadcasts || innermostStays : broadcasts || innermostStays;
+  }
+  if (!usedOnlyBy(producer, consumer))
+    return producer.getNumDpsInputs() == 0; // a fill
+  if (std::distance(producer.getBody()->begin(), producer.getBody()->end()) + std::distance(consumer.getBody()->begin(), consumer.getBody()->end()) > kBodyOpsMax)
+    return false;
+  // Into a reduction only along its rows: a contraction would compute the producer once for every tile.
+  if (consumer.getNumReductionLoops() > 0)
+    return groupKind(consumer) == "rows" && map.getNumResults() == consumer.getNumLoops();
+  return map.getNumResults() == consumer.getNumLoops() || producer.getNumDpsInputs() <= 1;
+}
+
+namespace {
+struct FuseElementwise : mlc::impl::FuseElementwiseBase<FuseElementwise> {
+  void runOnOperation() override {
+    MLIRContext *context = &getContext();
+    RewritePatternSet patterns(context);
+    linalg::populateElementwiseOpsFusionPatterns(patterns, mayFuse);
+    linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
+    linalg::populateConstantFoldLinalgOperations(patterns, [](OpOperand *) { return false; });
+    memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns); // a tensor.dim of a result would be another user
+    memref::populateResolveShapedTypeResultDimsPatterns(patterns);
+    linalg::GenericOp::getCanonicalizationPatterns(patterns, context);
+    for (RegisteredOperationName op : context->getRegisteredOperations())
+      if (StringRef name = op.getDialectNamespace(); name == "tensor" || name == "arith" || name == "affine")
+        op.getCanonicalizationPatterns(patterns, context);
+    GreedyRewriteConfig config;
+    config.setUseTopDownTraversal(true);
+    config.setMaxIterations(GreedyRewriteConfig::kNoLimit);
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns), config)))
+      return signalPassFailure();
+    IRRewriter rewriter(context);
+    DominanceInfo dominance(getOperation());
+    eliminateCommonSubExpressions(rewriter, dominance, getOperation());
+  }
+};
+} // namespace

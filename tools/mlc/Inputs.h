@@ -1,0 +1,29 @@
+// The tensors that `run` and `bench` hand to a library: from files, random, or constant; and the ones it writes to.
+#ifndef MLC_TOOLS_MLC_INPUTS_H
+#define MLC_TOOLS_MLC_INPUTS_H
+#include "Options.h"
+#include "TensorFile.h"
+
+namespace mlc {
+
+struct InputOptions {
+  std::map<std::string, std::string> sources; // by input; "" for all the others
+  std::map<std::string, int64_t> dims;
+  std::map<std::string, std::vector<int64_t>> shapes;
+  int64_t seed = 0;
+
+  /// --input, --dim, --shape, --seed.
+  void declare(Options &options, llvm::StringRef whenMissing);
+};
+
+struct BoundTensors {
+  std::vector<int64_t> dims; // sizes of the model's symbols
+  std::vector<HostTensor> inputs, outputs;
+};
+
+/// Reads and makes every input, binds the symbols and allocates the outputs. `whenMissing` is the source of inputs that no
+/// option names; empty: they are an error.
+llvm::Expected<BoundTensors> bindTensors(const mlc_model &model, const InputOptions &options, llvm::StringRef whenMissing);
+
+} // namespace mlc
+#endif
