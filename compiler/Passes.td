@@ -57,18 +57,19 @@ def AddTraining : Pass<"add-training", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlc::core::CoreDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
 }
 
-def BlockChannels : Pass<"block-channels", "::mlir::ModuleOp"> {
-  let summary = "Gives convolutions blocked channels: [N, C/16, H, W, 16]";
+def ChannelsLast : Pass<"channels-last", "::mlir::ModuleOp"> {
+  let summary = "Gives images the layout [N, H, W, C] between convolutions with constant weights";
   let description = [{
-    Convolutions with constant weights work on blocked channels; what lies between them (pointwise ops, pools, concatenations)
-    follows, so that layouts change at the network's edges only. Weights are rearranged at compile time.
+    Channels become the lanes of a vector. What lies between convolutions (pointwise ops, pools, concatenations, pads) follows, so that
+    layouts change at the network's edges only.
 
     ```mlir
-    core.relu(core.conv(x, w))   // becomes unblock(core.relu(conv_blocked(block(x), w')))
+    %y = core.conv %x, %w : tensor<1x64x56x56xf32> ...
+    // becomes
+    %l = core.transpose %x permutation = [0, 2, 3, 1] ; %y = core.conv %l, %w channels_last ; core.transpose %y permutation = [0, 3, 1, 2]
     ```
   }];
   let dependentDialects = ["::mlc::core::CoreDialect"];
-  let options = [Option<"lanes", "lanes", "int64_t", "16", "channels in a block">];
 }
 
 def CoreToLinalg : Pass<"core-to-linalg", "::mlir::ModuleOp"> {

@@ -64,16 +64,45 @@ void placeTemporaries(func::FuncOp function) {
   });
 }
 
+/// truncf f64 to f16 or bf16  ->  truncf(roundToOdd(f64 to f32))
+/// No x86 before AVX512-FP16 has an instruction for it. Rounding twice is exact if the first step rounds to odd: an inexact
+/// result gets its last bit set, so that the second step never sees a tie that was none.
+struct TruncateThroughF32 : OpRewritePattern<arith::TruncFOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(arith::TruncFOp op, PatternRewriter &b) const override {
+    if (!getElementTypeOrSelf(op.getIn().getType()).isF64() || getElementTypeOrSelf(op.getType()).getIntOrFloatBitWidth() != 16)
+      return b.notifyMatchFailure(op, "not f64 to 16 bits");
+    Location loc = op.getLoc();
+    auto like = [&](Type element) -> Type {
+      auto vector = dyn_cast<VectorType>(op.getType());
+      return vector ? Type(vector.clone(element)) : element;
+    };
+    Type f32 = like(b.getF32Type()), i32 = like(b.getI32Type()), f64 = op.getIn().getType();
+    Value one = arith::ConstantOp::create(b, loc, isa<VectorType>(i32) ? TypedAttr(DenseElementsAttr::get(cast<ShapedType>(i32), b.getI32IntegerAttr(1)))
+                                                                      : TypedAttr(b.getI32IntegerAttr(1)));
+    Value x = op.getIn(), nearest = arith::TruncFOp::create(b, loc, f32, x), back = arith::ExtFOp::create(b, loc, f64, nearest);
+    Value bits = arith::BitcastOp::create(b, loc, i32, nearest);
+    Value tooFar = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, math::AbsFOp::create(b, loc, back), math::AbsFOp::create(b, loc, x));
+    Value towardsZero = arith::SelectOp::create(b, loc, tooFar, arith::SubIOp::create(b, loc, bits, one), bits);
+    Value inexact = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::ONE, back, x);
+    Value odd = arith::SelectOp::create(b, loc, inexact, arith::OrIOp::create(b, loc, towardsZero, one), bits);
+    b.replaceOpWithNewOp<arith::TruncFOp>(op, op.getType(), arith::BitcastOp::create(b, loc, f32, odd));
+    return success();
+  }
+};
+
 /// What a kernel is decides how Emit optimises it (compiler/Emit/Optimize.cpp), so it becomes an attribute of the LLVM function.
 void passKindsOn(ModuleOp module, const llvm::StringMap<std::string> &kinds) {
   Builder b(module.getContext());
   for (auto function : module.getOps<LLVM::LLVMFuncOp>()) {
     if (function.isExternal())
       continue;
-    if (auto kind = kinds.find(function.getName()); kind != kinds.end())
+    StringRef name = function.getName();
+    name.consume_back("_thunk"); // a task is inlined into its thunk
+    if (auto kind = kinds.find(name); kind != kinds.end())
       function.setPassthroughAttr(b.getArrayAttr(b.getStrArrayAttr({"mlc-kind", kind->second})));
-    for (StringRef name : {StringRef(mlc::kKindAttr), StringRef(mlc::kTilingAttr), StringRef("sched.noalias")})
-      function->removeAttr(name);
+    for (StringRef attribute : {StringRef(mlc::kKindAttr), StringRef(mlc::kTilingAttr), StringRef("sched.noalias")})
+      function->removeAttr(attribute);
   }
 }
 
@@ -81,6 +110,12 @@ struct LowerToLLVM : mlc::impl::LowerToLLVMBase<LowerToLLVM> {
   void getDependentDialects(DialectRegistry &registry) const override {
     registry.insert<LLVM::LLVMDialect, affine::AffineDialect, arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, index::IndexDialect,
                     math::MathDialect, memref::MemRefDialect, scf::SCFDialect, vector::VectorDialect>();
+  }
+
+  LogicalResult narrow(ModuleOp module) {
+    RewritePatternSet patterns(&getContext());
+    patterns.add<TruncateThroughF32>(&getContext());
+    return applyPatternsGreedily(module, std::move(patterns));
   }
 
   LogicalResult flatten(ModuleOp module) {
@@ -107,7 +142,11 @@ struct LowerToLLVM : mlc::impl::LowerToLLVMBase<LowerToLLVM> {
 
   LogicalResult convert(ModuleOp module) {
     OpPassManager manager(ModuleOp::getOperationName());
-    // bf16 conversions as integer arithmetic: without AVX512-BF16 LLVM would call functions of its own runtime library.
+    // bf16 as f32, and its conversions as integer arithmetic: without AVX512-BF16 LLVM would call functions of its own runtime library.
+    arith::ArithEmulateUnsupportedFloatsOptions emulate;
+    emulate.sourceTypeStrs = {"bf16"};
+    emulate.targetTypeStr = "f32";
+    manager.nest<func::FuncOp>().addPass(arith::createArithEmulateUnsupportedFloats(emulate));
     arith::ArithExpandOpsPassOptions expand;
     expand.includeBf16 = true;
     manager.nest<func::FuncOp>().addPass(arith::createArithExpandOpsPass(expand));
@@ -134,7 +173,7 @@ struct LowerToLLVM : mlc::impl::LowerToLLVMBase<LowerToLLVM> {
         kinds[function.getName()] = kind.str();
       placeTemporaries(function);
     }
-    if (failed(flatten(module)) || failed(mlc::passMemRefsAsPointers(module)) || failed(mlc::lowerRuntimeOps(module)) || failed(callLibm(module)) ||
+    if (failed(narrow(module)) || failed(flatten(module)) || failed(mlc::passMemRefsAsPointers(module)) || failed(mlc::lowerRuntimeOps(module)) || failed(callLibm(module)) ||
          failed(convert(module)))
       return signalPassFailure();
     passKindsOn(module, kinds);

@@ -73,6 +73,8 @@ private:
     const Rule *rule = findRule(n.op.getDomain(), n.name(), n.opset());
     if (!rule)
       return n.unsupported("the operator");
+    if (n.outputCount() == 0)
+      return n.fail("the node has no outputs");
     for (int64_t i = 0; i < n.inputCount(); ++i) {
       Value v = n.peek(i);
       if (!v) {

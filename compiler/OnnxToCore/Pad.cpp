@@ -41,7 +41,8 @@ static Values padWith(Node &n, CoreBuilder &b, int64_t mode, const Sizes &low, c
       isCropped = true;
       from[d] = cropLow;
       kept[d] = b.indexDifference(b.indexDifference(sizes[d], cropLow), cropHigh);
-      if (!n.check(constantSize(kept[d]).value_or(0) >= 0, "padding {0} and {1} takes more than size {2}", *l, *h, *constantSize(sizes[d])))
+      if (!n.check(constantSize(kept[d]).value_or(0) >= 0, "padding {0} and {1} takes more than size {2}", l.value_or(0), h.value_or(0),
+                   constantSize(sizes[d]).value_or(0)))
         return failure();
     }
     if (isCropped)

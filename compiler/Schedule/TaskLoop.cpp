@@ -109,6 +109,7 @@ Tasks mlc::cutTasks(OpBuilder &b, Location loc, const TaskSpace &space, TaskBody
   Value rows = one;
   for (Value size : space.outer)
     rows = mulIndex(b, loc, rows, size);
+  Value inside = space.unitSize ? space.unitSize : one;
   // Chunks of the lane loop: all of it, unless it alone is more than a task.
   Value chunk, chunks = one, perUnit = one;
   if (space.laneSize) {
@@ -125,7 +126,7 @@ Tasks mlc::cutTasks(OpBuilder &b, Location loc, const TaskSpace &space, TaskBody
   Value units = mulIndex(b, loc, rows, chunks);
   Value unitsPerTask = one;
   if (constantOf(rows) != 1)
-    unitsPerTask = maxIndex(b, loc, divIndex(b, loc, constantIndex(b, loc, space.taskIterations), maxIndex(b, loc, perUnit, one)), one);
+    unitsPerTask = maxIndex(b, loc, divIndex(b, loc, constantIndex(b, loc, space.taskIterations), maxIndex(b, loc, mulIndex(b, loc, perUnit, inside), one)), one);
   if (constantOf(units) && constantOf(unitsPerTask)) { // tasks of equal size: 49 units by 8 -> 7 x 7
     int64_t n = *constantOf(units), count = std::max<int64_t>(1, llvm::divideCeil(n, *constantOf(unitsPerTask)));
     unitsPerTask = constantIndex(b, loc, std::max<int64_t>(1, llvm::divideCeil(n, count)));
@@ -352,35 +353,45 @@ static bool foldsNext(AffineMap map, MemRefType type, unsigned loop) {
   return false;
 }
 
-linalg::GenericOp mlc::collapseLoops(RewriterBase &rewriter, linalg::GenericOp op) {
+SmallVector<bool> mlc::foldableLoops(linalg::GenericOp op) {
+  SmallVector<bool> folds(op.getNumLoops(), false);
   if (op.hasIndexSemantics() || !op.hasPureBufferSemantics())
-    return op;
+    return folds;
   for (auto [map, operand] : llvm::zip_equal(op.getIndexingMapsArray(), op->getOperands()))
     if (!isa<MemRefType>(operand.getType()) || !map.isProjectedPermutation(/*allowZeroInResults=*/false))
-      return op;
+      return folds;
   SmallVector<utils::IteratorType> iterators = op.getIteratorTypesArray();
+  for (unsigned loop = 0; loop + 1 < op.getNumLoops(); ++loop) {
+    folds[loop] = iterators[loop] == iterators[loop + 1];
+    for (auto [map, operand] : llvm::zip_equal(op.getIndexingMapsArray(), op->getOperands()))
+      folds[loop] = folds[loop] && foldsNext(map, cast<MemRefType>(operand.getType()), loop);
+  }
+  return folds;
+}
+
+FailureOr<linalg::GenericOp> mlc::foldLoops(RewriterBase &rewriter, linalg::GenericOp op, ArrayRef<bool> folds) {
   SmallVector<ReassociationIndices> groups;
-  bool folds = false;
-  for (int64_t loop = 0; loop < static_cast<int64_t>(op.getNumLoops()); ++loop) {
-    bool joins = loop > 0 && iterators[loop] == iterators[loop - 1];
-    if (joins)
-      for (auto [map, operand] : llvm::zip_equal(op.getIndexingMapsArray(), op->getOperands()))
-        joins &= foldsNext(map, cast<MemRefType>(operand.getType()), loop - 1);
-    if (joins)
+  for (int64_t loop = 0; loop < static_cast<int64_t>(op.getNumLoops()); ++loop)
+    if (loop > 0 && folds[loop - 1])
       groups.back().push_back(loop);
     else
       groups.push_back({loop});
-    folds |= joins;
-  }
-  if (!folds || !linalg::areDimSequencesPreserved(op.getIndexingMapsArray(), groups))
+  if (groups.size() == op.getNumLoops())
     return op;
+  if (!linalg::areDimSequencesPreserved(op.getIndexingMapsArray(), groups))
+    return failure();
   OpBuilder::InsertionGuard guard(rewriter);
   rewriter.setInsertionPoint(op);
   FailureOr<linalg::CollapseResult> result = linalg::collapseOpIterationDims(op, groups, rewriter);
   if (failed(result))
-    return op;
+    return failure();
   rewriter.eraseOp(op);
   return cast<linalg::GenericOp>(result->collapsedOp.getOperation());
+}
+
+linalg::GenericOp mlc::collapseLoops(RewriterBase &rewriter, linalg::GenericOp op) {
+  FailureOr<linalg::GenericOp> folded = foldLoops(rewriter, op, foldableLoops(op));
+  return succeeded(folded) ? *folded : op;
 }
 
 void mlc::generalizeOps(RewriterBase &rewriter, func::FuncOp kernel) {

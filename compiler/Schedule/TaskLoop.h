@@ -35,7 +35,8 @@ struct TaskSpace {
   llvm::SmallVector<mlir::Value> outer;
   mlir::Value laneSize;
   int64_t laneChunkMin = 1;     // chunks of the lane loop are multiples of this
-  int64_t taskIterations = 1;   // of outer x lane loop
+  int64_t taskIterations = 1;   // of outer x lane loop x unitSize
+  mlir::Value unitSize;         // iterations inside one combination of outer loops (null: 1)
 };
 
 using TaskBody = std::function<void(mlir::OpBuilder &, llvm::ArrayRef<mlir::Value> outer, mlir::Value begin, mlir::Value end)>;
@@ -83,8 +84,11 @@ struct Walk {
 /// LowerPointwise: one op with lanes along a parallel loop; reduction loops, if any, run inside, accumulators in registers.
 Tasks parallelTasks(mlir::OpBuilder &b, mlir::linalg::GenericOp op, const Walk &walk);
 
-/// Folds adjacent loops into one where every operand walks them alike: the fewer loops the longer the innermost one.
-/// Returns the op itself if nothing folds.
+/// For each loop: can it and the next one be one loop, because every operand walks them alike?
+llvm::SmallVector<bool> foldableLoops(mlir::linalg::GenericOp op);
+mlir::FailureOr<mlir::linalg::GenericOp> foldLoops(mlir::RewriterBase &rewriter, mlir::linalg::GenericOp op, llvm::ArrayRef<bool> folds);
+
+/// Folds all loops that fold: the fewer loops the longer the innermost one.
 mlir::linalg::GenericOp collapseLoops(mlir::RewriterBase &rewriter, mlir::linalg::GenericOp op);
 
 /// linalg named ops, fills and memref.copy of a kernel as linalg.generic.

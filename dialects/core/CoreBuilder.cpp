@@ -45,7 +45,7 @@ static void split(OpBuilder &b, const Sizes &sizes, SmallVectorImpl<Value> &dyna
       fixed.push_back(*constant);
     } else {
       fixed.push_back(ShapedType::kDynamic);
-      dynamic.push_back(cast<Value>(size));
+      dynamic.push_back(llvm::cast<Value>(size));
     }
   }
 }

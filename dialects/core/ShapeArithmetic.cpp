@@ -37,7 +37,7 @@ template <typename Op> static Value existing(OpBuilder &b, OpFoldResult x, OpFol
       return operand == value;
     return getConstantIntValue(operand) == getConstantIntValue(expected);
   };
-  Value anchor = isa<Value>(x) ? cast<Value>(x) : cast<Value>(y);
+  Value anchor = isa<Value>(x) ? llvm::cast<Value>(x) : llvm::cast<Value>(y);
   for (Operation *user : anchor.getUsers())
     if (isa<Op>(user) && user->getNumOperands() == 2 && isOperand(user->getOperand(0), x) && isOperand(user->getOperand(1), y) &&
         isVisible(b, user))
@@ -61,7 +61,7 @@ struct DimSource {
 };
 static DimSource sourceOfDim(OpBuilder &b, Value v, int64_t axis) {
   while (true) {
-    auto type = cast<RankedTensorType>(v.getType());
+    auto type = llvm::cast<RankedTensorType>(v.getType());
     if (!type.isDynamicDim(axis))
       return {b.getIndexAttr(type.getDimSize(axis)), {}, 0};
     Operation *op = v.getDefiningOp();
@@ -71,7 +71,7 @@ static DimSource sourceOfDim(OpBuilder &b, Value v, int64_t axis) {
       // Of several operands take one whose size is static, else the first.
       Value next = op->getOperand(0);
       for (Value operand : op->getOperands())
-        if (!cast<RankedTensorType>(operand.getType()).isDynamicDim(axis))
+        if (!llvm::cast<RankedTensorType>(operand.getType()).isDynamicDim(axis))
           next = operand;
       v = next;
       continue;
@@ -110,20 +110,20 @@ static DimSource sourceOfDim(OpBuilder &b, Value v, int64_t axis) {
         return {{}, v, axis};
       Value next = concat.getValues()[0];
       for (Value value : concat.getValues())
-        if (!cast<RankedTensorType>(value.getType()).isDynamicDim(axis))
+        if (!llvm::cast<RankedTensorType>(value.getType()).isDynamicDim(axis))
           next = value;
       v = next;
       continue;
     }
     if (auto gather = dyn_cast<GatherOp>(op)) {
-      int64_t at = gather.getAxis(), rank = cast<RankedTensorType>(gather.getIndices().getType()).getRank();
+      int64_t at = gather.getAxis(), rank = llvm::cast<RankedTensorType>(gather.getIndices().getType()).getRank();
       bool isIndex = axis >= at && axis < at + rank;
       v = isIndex ? gather.getIndices() : gather.getX();
       axis = isIndex ? axis - at : axis < at ? axis : axis - rank + 1;
       continue;
     }
     if (auto gather = dyn_cast<GatherNdOp>(op)) {
-      auto indices = cast<RankedTensorType>(gather.getIndices().getType());
+      auto indices = llvm::cast<RankedTensorType>(gather.getIndices().getType());
       bool isIndex = axis < indices.getRank() - 1;
       v = isIndex ? gather.getIndices() : gather.getX();
       axis = isIndex ? axis : axis - (indices.getRank() - 1) + gather.getBatchDims() + indices.getShape().back();
@@ -154,7 +154,7 @@ static DimSource sourceOfDim(OpBuilder &b, Value v, int64_t axis) {
       int64_t batch = dot.getLhsBatch().size();
       SmallVector<int64_t> lhsFree = dot.getLhsFree(), rhsFree = dot.getRhsFree();
       if (axis < batch) {
-        bool isStatic = !cast<RankedTensorType>(dot.getY().getType()).isDynamicDim(dot.getRhsBatch()[axis]);
+        bool isStatic = !llvm::cast<RankedTensorType>(dot.getY().getType()).isDynamicDim(dot.getRhsBatch()[axis]);
         v = isStatic ? dot.getY() : dot.getX();
         axis = isStatic ? dot.getRhsBatch()[axis] : dot.getLhsBatch()[axis];
       } else if (axis - batch < static_cast<int64_t>(lhsFree.size())) {
@@ -226,7 +226,7 @@ OpFoldResult CoreBuilder::indexSum(OpFoldResult x, OpFoldResult y) {
   if (a) // constants to the right
     std::swap(x, y), std::swap(a, b);
   if (b) // (z + c) + b -> z + (c + b)
-    if (auto sum = cast<Value>(x).getDefiningOp<arith::AddIOp>())
+    if (auto sum = llvm::cast<Value>(x).getDefiningOp<arith::AddIOp>())
       if (std::optional<int64_t> c = getConstantIntValue(sum.getRhs()))
         return indexSum(sum.getLhs(), builder.getIndexAttr(*b + *c));
   return indexOp<arith::AddIOp>(*this, x, y);
@@ -259,7 +259,7 @@ static void addFactors(OpFoldResult x, Product &product) {
     product.number *= *constant;
     return;
   }
-  Value value = cast<Value>(x);
+  Value value = llvm::cast<Value>(x);
   if (auto multiply = value.getDefiningOp<arith::MulIOp>()) {
     addFactors(multiply.getLhs(), product);
     addFactors(multiply.getRhs(), product);
@@ -279,7 +279,7 @@ OpFoldResult CoreBuilder::indexProduct(OpFoldResult x, OpFoldResult y) {
   if (a)
     std::swap(x, y), std::swap(a, b);
   if (b) // (z * c) * b -> z * (c * b)
-    if (auto product = cast<Value>(x).getDefiningOp<arith::MulIOp>())
+    if (auto product = llvm::cast<Value>(x).getDefiningOp<arith::MulIOp>())
       if (std::optional<int64_t> c = getConstantIntValue(product.getRhs()))
         return indexProduct(product.getLhs(), builder.getIndexAttr(*b * *c));
   if (!b)
@@ -408,7 +408,7 @@ Expr CoreBuilder::fromElements(const Sizes &values, Type element, bool scalar) {
     if (std::optional<int64_t> number = getConstantIntValue(value))
       elements.push_back(arith::ConstantOp::create(builder, loc, builder.getIntegerAttr(signless, *number)));
     else
-      elements.push_back(builder.createOrFold<arith::IndexCastOp>(loc, signless, cast<Value>(value)));
+      elements.push_back(builder.createOrFold<arith::IndexCastOp>(loc, signless, llvm::cast<Value>(value)));
   }
   Value list = tensor::FromElementsOp::create(builder, loc, type.clone(signless), elements);
   return cast(list, element);
@@ -430,7 +430,7 @@ Value CoreBuilder::extractIndex(Value v, int64_t position) {
 static bool isNotNegative(OpFoldResult x) {
   if (std::optional<int64_t> constant = getConstantIntValue(x))
     return *constant >= 0;
-  Operation *op = cast<Value>(x).getDefiningOp();
+  Operation *op = llvm::cast<Value>(x).getDefiningOp();
   if (!op)
     return false;
   if (isa<tensor::DimOp>(op))
