@@ -234,6 +234,36 @@ def OutlineTasks : Pass<"outline-tasks", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlc::rt::RtDialect", "::mlir::arith::ArithDialect"];
 }
 
+def OutlineGpuKernels : Pass<"outline-gpu-kernels", "::mlir::ModuleOp"> {
+  let summary = "Makes a device function and a launch of every scf.forall of a kernel";
+  let description = [{
+    An iteration is a thread, in blocks of 128. Host code keeps the arithmetic on sizes; a kernel that touches memory outside of
+    foralls is launched as one thread. The launch's number is the position of the function's name in mlc.device_kernels.
+
+    ```mlir
+    func.func private @kernel_0(%x: memref<?xf32>, %call: !llvm.ptr) { scf.forall (%t) in (%n) { body } }
+    // becomes
+    module @device { func.func @kernel_0(%x: memref<?xf32>, %n: index) { %t = thread ; scf.if %t < %n { body } } }
+    func.func private @kernel_0(%x: memref<?xf32>, %call: !llvm.ptr) { rt.launch 0(%x, %n) blocks %n / 128 threads 128 from %call }
+    ```
+  }];
+  let dependentDialects = ["::mlc::rt::RtDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::NVVM::NVVMDialect"];
+}
+
+def LowerToNVVM : Pass<"lower-to-nvvm", "::mlir::ModuleOp"> {
+  let summary = "Lowers the functions of module @device to the llvm dialect, as PTX kernels";
+  let description = [{
+    Memrefs arrive as a pointer and what their type leaves open, in the order in which the host's lowering passes them. Math
+    functions without an instruction are errors.
+
+    ```mlir
+    func.func @kernel_0(%x: memref<?xf32>)   // becomes llvm.func @kernel_0(%x: !llvm.ptr, %size: i64) attributes {nvvm.kernel}
+    ```
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect"];
+}
+
 def LowerToLLVM : Pass<"lower-to-llvm", "::mlir::ModuleOp"> {
   let summary = "Lowers what is left, rt included, to the llvm dialect";
   let description = [{

@@ -3,6 +3,7 @@
 #include "compiler/Emit/Artifact.h"
 #include "compiler/Emit/CpuTarget.h"
 #include "compiler/Emit/Emit.h"
+#include "compiler/Gpu/Gpu.h"
 #include "compiler/Passes.h"
 #include "compiler/Schedule/Kernels.h"
 #include "mlir/Pass/PassManager.h"
@@ -119,15 +120,22 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
   auto cpu = CpuTarget::of(options.cpu);
   if (!cpu)
     return module.emitError() << llvm::toString(cpu.takeError());
-  if (options.target != "cpu")
-    return module.emitError() << "--target=" << options.target << " is not supported yet";
+  StringRef gpu = options.target;
+  bool onGpu = gpu.consume_front("cuda:");
+  if (!onGpu && gpu != "cpu")
+    return module.emitError() << "--target=" << gpu << ": expected cpu or cuda:sm_80";
+  if (onGpu && !findGpuArch(gpu))
+    return module.emitError() << "--target=cuda:" << gpu << " is not supported: expected one of " << listGpuArchs();
+  if (options.emit == EmitKind::Ptx && !onGpu)
+    return module.emitError("--emit=ptx needs --target=cuda:...");
   if (options.emit == EmitKind::Onnx)
     return printStage(module, output);
 
   Stages stages(module, options);
-  stages.run(createDecomposeOnnx()).run(createSimplifyCore());
-  if (options.train.enabled)
-    stages.run(createAddTraining(trainingOptions(options.train))).run(createSimplifyCore());
+  stages.run(createDecomposeOnnx());
+  if (options.train.enabled) // before constants lose their names
+    stages.run(createAddTraining(trainingOptions(options.train)));
+  stages.run(createSimplifyCore());
   if (stages.failed())
     return failure();
   auto artifact = collectSignature(module, options, output);
@@ -141,22 +149,30 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
     return printStage(module, output);
 
   if (!options.naiveKernels)
-    stages.run(createBlockChannels({cpu->vectorBits / 32}));
-  stages.run(createCoreToLinalg()).run(createFuseElementwise());
+    stages.run(createChannelsLast());
+  stages.run(createCoreToLinalg());
+  if (!options.naiveKernels)
+    stages.run(createFuseElementwise());
+  stages.run(createMoveData());
   if (stages.failed())
     return failure();
   if (options.emit == EmitKind::Linalg)
     return printStage(module, output);
 
-  stages.run(createGroupOps()).run(createOutlineGroups()).run(createPlanMemory());
-  if (stages.failed() || failed(collectMemory(module, *artifact)))
+  if (!options.naiveKernels)
+    stages.run(createPackOperands());
+  stages.run(createGroupOps()).run(createOutlineGroups());
+  if (stages.failed())
     return failure();
   collectKernels(module, *artifact);
   if (options.naiveKernels)
     makeKernelsNaive(module);
-  stages.runOnFunctions(createPlanTiling({cpu->machine}));
+  stages.runOnFunctions(createPlanTiling({onGpu ? "cuda" : cpu->machine}));
   if (options.reports.contains("groups"))
     reportGroups(module, *artifact);
+  stages.run(createPackWeights()).run(createPlanMemory());
+  if (stages.failed() || failed(collectMemory(module, *artifact)))
+    return failure();
   if (options.reports.contains("memory"))
     reportMemory(*artifact);
   stages.runOnFunctions(createLowerKernels()).runOnFunctions(createExpandMath());
@@ -166,6 +182,14 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
     return printStage(module, output);
 
   stages.runOnFunctions(createCanonicalizerPass()).runOnFunctions(createCSEPass()).runOnFunctions(createLoopInvariantCodeMotionPass());
+  if (onGpu) {
+    stages.run(createOutlineGpuKernels()).run(createLowerToNVVM());
+    if (stages.failed() || failed(emitPtx(module, gpu)))
+      return failure();
+    collectDevice(module, *artifact);
+    if (options.emit == EmitKind::Ptx)
+      return writeText(module, output, [&](llvm::raw_ostream &os) { os << artifact->deviceImages.front(); });
+  }
   stages.run(createOutlineTasks()).run(createLowerToLLVM());
   if (stages.failed())
     return failure();

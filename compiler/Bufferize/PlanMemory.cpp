@@ -71,7 +71,8 @@ struct Recomputer {
       }
       if (auto collapse = dyn_cast<memref::CollapseShapeOp>(source)) {
         Value product = arith::ConstantIndexOp::create(b, value.getLoc(), 1);
-        for (int64_t inner : collapse.getReassociationIndices()[*axis]) {
+        SmallVector<ReassociationIndices> groups = collapse.getReassociationIndices();
+        for (int64_t inner : groups[*axis]) {
           Value size;
           {
             OpBuilder at(dim);

@@ -43,6 +43,7 @@ SmallVector<T> rearranged(ArrayRef<T> list) {
 }
 
 struct Rearranger {
+  explicit Rearranger(OpBuilder &builder) : builder(builder) {}
   OpBuilder &builder;
   DenseMap<Value, Value> last; // original -> rearranged, for values that are made in that form
 
@@ -131,7 +132,7 @@ struct Rearranger {
     if (auto pad = dyn_cast<PadOp>(op)) {
       if (!hasLast(pad.getX()))
         return;
-      return set(b, result, b.pad(get(b, pad.getX()), pad.getScalar(), rearranged<OpFoldResult>(pad.getMixedLow()), rearranged<OpFoldResult>(pad.getMixedHigh()), rearranged(pad.getInterior())));
+      return set(b, result, b.pad(get(b, pad.getX()), pad.getValue(), rearranged<OpFoldResult>(pad.getMixedLow()), rearranged<OpFoldResult>(pad.getMixedHigh()), rearranged(pad.getInterior())));
     }
     if (auto slice = dyn_cast<SliceOp>(op)) {
       if (!hasLast(slice.getX()))
@@ -159,7 +160,7 @@ struct ChannelsLast : mlc::impl::ChannelsLastBase<ChannelsLast> {
       if (function.isExternal())
         continue;
       OpBuilder builder(&getContext());
-      Rearranger rearranger{builder, {}};
+      Rearranger rearranger(builder);
       SmallVector<Operation *> order;
       for (Operation &op : function.getBody().front())
         order.push_back(&op);

@@ -91,7 +91,7 @@ struct ScaleBelowShift : OpRewritePattern<MulOp> {
       CoreBuilder b(rewriter, op.getLoc());
       Expr scaled = b.expr(shift->getOperand(0)) * b.expr(factor);
       Expr moved = b.broadcast(b.expr(constant->vector) * b.expr(scale->vector), b.dims(op.getZ()), {scale->axis});
-      rewriter.replaceOp(op, isa<AddOp>(shift) ? scaled + moved : scaled - moved);
+      rewriter.replaceOp(op, (isa<AddOp>(shift) ? scaled + moved : scaled - moved).v);
       return success();
     }
     return rewriter.notifyMatchFailure(op, "no constant shift under a constant scale");
@@ -106,7 +106,7 @@ struct DivideByConstant : OpRewritePattern<DivOp> {
     if (!scale || !isa<FloatType>(CoreBuilder::elementOf(op.getX())))
       return rewriter.notifyMatchFailure(op, "no constant vector");
     CoreBuilder b(rewriter, op.getLoc());
-    rewriter.replaceOp(op, b.expr(op.getX()) * b.broadcast(1.0 / b.expr(scale->vector), b.dims(op.getX()), {scale->axis}));
+    rewriter.replaceOp(op, (b.expr(op.getX()) * b.broadcast(1.0 / b.expr(scale->vector), b.dims(op.getX()), {scale->axis})).v);
     return success();
   }
 };
@@ -126,7 +126,7 @@ struct JoinShifts : OpRewritePattern<Outer> {
     CoreBuilder b(rewriter, op.getLoc());
     Expr first = isa<AddOp>(inner) ? b.expr(c->vector) : -b.expr(c->vector);
     Expr sum = isa<AddOp>(op) ? first + b.expr(d->vector) : first - b.expr(d->vector);
-    rewriter.replaceOp(op, b.expr(inner->getOperand(0)) + b.broadcast(sum, b.dims(op.getX()), {d->axis}));
+    rewriter.replaceOp(op, (b.expr(inner->getOperand(0)) + b.broadcast(sum, b.dims(op.getX()), {d->axis})).v);
     return success();
   }
 };

@@ -150,8 +150,8 @@ FailureOr<mlc::Artifact> mlc::collectSignature(ModuleOp module, const CompileOpt
   artifact.name = toCIdentifier(options.name.empty() ? llvm::sys::path::stem(output) : StringRef(options.name));
   if (StringRef(artifact.name).starts_with("mlc")) // the runtime's own prefix
     artifact.name = "m_" + artifact.name;
-  if (auto hash = module->getAttrOfType<StringAttr>("onnx.xxh3"))
-    artifact.sourceHash = ("xxh3:" + hash.getValue()).str();
+  if (auto hash = module->getAttrOfType<StringAttr>("onnx.hash"))
+    artifact.sourceHash = hash.str();
   artifact.target = options.target;
   artifact.cpu = options.cpu;
   artifact.symbols = DimSymbols::of(module).names;
@@ -176,15 +176,18 @@ void mlc::collectKernels(ModuleOp module, Artifact &artifact) {
       artifact.kernels.push_back({function.getName().str(), kind.str(), calls[function.getName()]});
 }
 
+void mlc::collectDevice(ModuleOp module, Artifact &artifact) {
+  artifact.deviceImages = strings(module, kDeviceImagesAttr);
+  artifact.deviceKernels = strings(module, kDeviceKernelsAttr);
+  if (auto arch = module->getAttrOfType<StringAttr>(kDeviceArchAttr))
+    artifact.deviceArch = arch.str();
+}
+
 LogicalResult mlc::collectMemory(ModuleOp module, Artifact &artifact) {
   artifact.weightsBytes = integer(module, kWeightsBytesAttr).value_or(0);
   artifact.stateBytes = integer(module, kStateBytesAttr).value_or(0);
   artifact.arenaBytes = integer(module, kArenaBytesAttr);
   artifact.trainArenaBytes = integer(module, kTrainArenaBytesAttr);
-  artifact.deviceImages = strings(module, kDeviceImagesAttr);
-  artifact.deviceKernels = strings(module, kDeviceKernelsAttr);
-  if (auto arch = module->getAttrOfType<StringAttr>(kDeviceArchAttr))
-    artifact.deviceArch = arch.str();
   if (auto list = module->getAttrOfType<ArrayAttr>(kWeightsAttr))
     for (auto entry : list.getAsRange<DictionaryAttr>()) {
       auto offset = entry.getAs<IntegerAttr>("offset");

@@ -8,7 +8,7 @@
 
 namespace mlc {
 
-// Attributes of the lowered module that collectMemory reads. OutlineGroups and PlanMemory write them.
+// Attributes of the lowered module that collectMemory and collectDevice read. OutlineGroups, PlanMemory and Gpu/ write them.
 //   mlc.weights       = [{offset = 0 : i64, value = dense_resource<...> : tensor<...>}, ...]   sorted by offset, 64-byte aligned
 //   mlc.weights_bytes = N : i64
 //   mlc.state         = [{name = "w", type = tensor<...>, offset = 0 : i64, weights_offset = 0 : i64 (-1: zeros), parameter}, ...]
@@ -60,7 +60,7 @@ struct Kernel {
 struct Artifact {
   std::string name;  // prefix of every exported symbol: a C identifier
   std::string model; // the model's file name
-  std::string sourceHash; // "sha256:..."; "" if unknown
+  std::string sourceHash; // "xxh3:..." of the model file; "" if unknown
   std::vector<std::string> symbols;
   std::vector<ValueInfo> inputs, outputs, trainInputs, trainOutputs, params;
   bool trainable = false;
@@ -93,8 +93,11 @@ mlir::FailureOr<Artifact> collectSignature(mlir::ModuleOp module, const CompileO
 /// Kernels with their kinds and the number of their calls. `module` has been outlined, but its kernels are not yet lowered.
 void collectKernels(mlir::ModuleOp module, Artifact &artifact);
 
-/// Weights, state, arena sizes and GPU code, from the attributes above.
+/// Weights, state and arena sizes, from the attributes above.
 mlir::LogicalResult collectMemory(mlir::ModuleOp module, Artifact &artifact);
+
+/// GPU code, from the attributes above.
+void collectDevice(mlir::ModuleOp module, Artifact &artifact);
 
 } // namespace mlc
 #endif

@@ -26,16 +26,22 @@ class SchedulerGate : public OptPassGate {
 public:
   explicit SchedulerGate(const Module &module) {
     for (const Function &function : module)
-      if (function.getFnAttribute("mlc-kind").getValueAsString() == "contract")
+      if (!function.isDeclaration() && function.getFnAttribute("mlc-kind").getValueAsString() == "contract")
         contractions.insert(("function (" + function.getName() + ")").str());
   }
   bool isEnabled() const override { return true; }
   bool shouldRunPass(StringRef pass, StringRef description) const override {
-    return pass != "Machine Instruction Scheduler" || !contractions.contains(description);
+    if (pass != "machine-scheduler" || !contractions.contains(description))
+      return true;
+    ++skipped;
+    return false;
   }
+  /// False if LLVM has renamed the pass.
+  bool hasWorked() const { return skipped >= contractions.size(); }
 
 private:
   StringSet<> contractions;
+  mutable size_t skipped = 0;
 };
 
 Expected<std::unique_ptr<TargetMachine>> makeTargetMachine(const mlc::CpuTarget &target) {
@@ -95,6 +101,7 @@ Error generate(Module &module, TargetMachine &machine, raw_pwrite_stream &os, Co
   if (machine.addPassesToEmitFile(passes, os, nullptr, type))
     return createStringError("the target cannot emit this kind of file");
   passes.run(module);
+  assert(gate.hasWorked() && "the machine scheduler ran on a contraction");
   return Error::success();
 }
 

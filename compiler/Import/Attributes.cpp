@@ -51,8 +51,13 @@ static AsmResourceBlob blobOf(TensorData data, std::shared_ptr<ModelFile> file) 
     std::shared_ptr<char[]> storage = std::move(data.storage);
     return UnmanagedAsmResourceBlob::allocateWithAlign(bytes, alignment, [storage](void *, size_t, size_t) {});
   }
-  if (!llvm::isAddrAligned(llvm::Align(alignment), bytes.data()))
-    return HeapAsmResourceBlob::allocateAndCopyWithAlign(bytes, alignment, /*dataIsMutable=*/false);
+  if (!llvm::isAddrAligned(llvm::Align(alignment), bytes.data())) {
+    AsmResourceBlob copy = HeapAsmResourceBlob::allocateAndCopyWithAlign(bytes, alignment, /*dataIsMutable=*/false);
+    constexpr size_t releaseBytes = 16 << 20; // weights are never twice in memory, but for this much
+    if (bytes.size() >= releaseBytes)
+      file->releasePages();
+    return copy;
+  }
   return UnmanagedAsmResourceBlob::allocateWithAlign(bytes, alignment, [file](void *, size_t, size_t) {});
 }
 

@@ -86,6 +86,7 @@ OwningOpRef<ModuleOp> mlc::importOnnx(StringRef path, const CompileOptions &opti
   OwningOpRef<ModuleOp> module = ModuleOp::create(location);
   StringRef name = llvm::sys::path::filename(path);
   llvm::XXH128_hash_t hash = llvm::xxh3_128bits(llvm::arrayRefFromStringRef<uint8_t>((*file)->bytes()));
+  (*file)->releasePages();
   (*module)->setAttr("onnx.model", builder.getStringAttr(name));
   (*module)->setAttr("onnx.ir_version", builder.getI64IntegerAttr(model.ir_version()));
   (*module)->setAttr("onnx.hash", builder.getStringAttr(llvm::formatv("xxh3:{0:x-16}{1:x-16}", hash.high64, hash.low64).str()));

@@ -7,6 +7,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
+#include <sys/mman.h>
 
 using namespace mlc;
 using llvm::StringRef;
@@ -66,6 +67,12 @@ llvm::Expected<std::shared_ptr<ModelFile>> ModelFile::openTensor(StringRef path)
   if (!parseMessage(*outline, file->tensorProto))
     return llvm::createStringError("is not an ONNX tensor: protobuf cannot parse it");
   return file;
+}
+
+// MemoryBuffer::dontNeedIfMmap uses posix_madvise, for which glibc does nothing.
+void ModelFile::releasePages() const {
+  if (buffer->getBufferKind() == llvm::MemoryBuffer::MemoryBuffer_MMap)
+    (void)madvise(const_cast<char *>(buffer->getBufferStart()), buffer->getBufferSize(), MADV_DONTNEED);
 }
 
 llvm::Expected<StringRef> ModelFile::rawData(const pb::TensorProto &tensor) const {

@@ -22,6 +22,9 @@ public:
   const pb::TensorProto &tensor() const { return tensorProto; }
   llvm::StringRef bytes() const { return buffer->getBuffer(); }
 
+  /// Lets go of the mapped pages; they come back from the file when they are read again.
+  void releasePages() const;
+
   /// The content of a tensor's `raw_data`, in the mapped file.
   llvm::Expected<llvm::StringRef> rawData(const pb::TensorProto &tensor) const;
   /// The content of a tensor whose data is in another file beside the model.

@@ -56,8 +56,9 @@ private:
       checkResults(n, values);
       n.checkAllRead();
     }
-    if (values.failed() || n.failed()) {
-      if (!isInnerFailure)
+    if (values.failed() || n.failed() || b.failed) {
+      hasError |= b.failed && !n.failed(); // the builder has said why
+      if (!isInnerFailure && !(b.failed && !n.failed()))
         report(n);
       isInnerFailure = false;
       return poison(op);

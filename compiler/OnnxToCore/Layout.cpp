@@ -66,10 +66,42 @@ static std::optional<OpFoldResult> inferSize(Node &n, const Sizes &all, const Si
   return constantSize(under) == 1 ? result : n.b.indexFloorDiv(result, under);
 }
 
+/// Sizes that are read at run time may be 0 (the input's size) or -1 (what is left), too.
+static void resolveAtRunTime(Node &n, CoreBuilder &b, const Sizes &all, Sizes &target, bool allowZero) {
+  auto constant = [&](int64_t v) { return b.index(b.builder.getIndexAttr(v)); };
+  auto is = [&](Value v, int64_t c) -> Value { return arith::CmpIOp::create(b.builder, b.loc, arith::CmpIPredicate::eq, v, constant(c)); };
+  auto choose = [&](Value condition, Value x, Value y) -> Value { return arith::SelectOp::create(b.builder, b.loc, condition, x, y); };
+  OpFoldResult others = b.builder.getIndexAttr(1), total = others;
+  SmallVector<std::pair<size_t, Value>> open;
+  bool hasInferred = llvm::any_of(target, [](OpFoldResult size) { return constantSize(size) == -1; });
+  for (auto [i, size] : llvm::enumerate(target)) {
+    auto v = dyn_cast<Value>(size);
+    if (v && !KnownValues::isNonNegative(v)) {
+      if (!allowZero && i < all.size())
+        size = v = choose(is(v, 0), b.index(all[i]), v);
+      if (!hasInferred) {
+        open.push_back({i, v});
+        others = b.indexProduct(others, choose(is(v, -1), constant(1), v));
+      }
+    } else if (!constantSize(size) || *constantSize(size) > 0) {
+      others = b.indexProduct(others, size);
+    }
+  }
+  for (OpFoldResult size : all)
+    total = b.indexProduct(total, size);
+  for (auto [i, v] : open)
+    target[i] = choose(is(v, -1), b.index(b.indexFloorDiv(total, others)), v);
+}
+
 static Values reshapeTo(Node &n, CoreBuilder &b, Sizes target, bool allowZero) {
   Expr x = n.in(0);
   Sizes all = b.dims(x), others;
   std::optional<size_t> inferred;
+  if (!n.validSizes(all))
+    return failure();
+  bool isComputed = llvm::any_of(target, [](OpFoldResult size) { return !KnownValues::isNonNegative(size) && !constantSize(size); });
+  if (isComputed)
+    resolveAtRunTime(n, b, all, target, allowZero);
   for (auto [i, size] : llvm::enumerate(target)) {
     auto c = constantSize(size);
     if (c == 0 && !allowZero) {

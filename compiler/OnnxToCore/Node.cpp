@@ -377,14 +377,12 @@ bool Node::ranked(int64_t i, int64_t atLeast, int64_t atMost, StringRef what) {
 
 bool Node::validSizes(const Sizes &sizes) {
   int64_t product = 1;
-  bool empty = false;
   for (OpFoldResult size : sizes) {
     auto known = constantSize(size);
     if (!known)
       continue;
     if (!check(*known >= 0, "negative size in {0}", toString(sizes)))
       return false;
-    empty |= *known == 0;
     if (*known > 0 && !check(*known <= kElementsMax && product <= kElementsMax / *known, "a tensor of sizes {0} is too large", toString(sizes)))
       return false;
     product *= std::max<int64_t>(*known, 1);

@@ -18,6 +18,11 @@ inline llvm::StringRef kernelKind(mlir::func::FuncOp function) {
   return kind ? kind.getValue() : llvm::StringRef();
 }
 
+/// Tasks are GPU threads: one iteration, row or register tile each.
+inline bool isPerThread(sched::TilingAttr tiling) {
+  return tiling && tiling.getLanes() == 1 && !tiling.getTask().empty() && !llvm::is_contained(tiling.getTask(), 0);
+}
+
 mlir::LogicalResult lowerPointwise(mlir::func::FuncOp kernel, sched::TilingAttr tiling);
 mlir::LogicalResult lowerRows(mlir::func::FuncOp kernel, sched::TilingAttr tiling);
 mlir::LogicalResult lowerContract(mlir::func::FuncOp kernel, sched::TilingAttr tiling);

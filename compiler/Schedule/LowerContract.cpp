@@ -138,14 +138,18 @@ void ContractEmitter::emit() {
     if (!size)
       size = constant(staticSizes[loop]);
 
-  // Tasks: the cut loops' block counts multiply; the lane loop is outermost, so that neighbours share a panel of weights.
+  // Tasks: the cut loops' block counts multiply; the lane loop is outermost, so that neighbours share a panel of weights. Threads
+  // count along it first: neighbours load neighbouring elements.
   ArrayRef<int64_t> task = tiling.getTask();
   SmallVector<int64_t> cut;
-  if (laneLoop() >= 0 && task[laneLoop()] > 0)
+  bool cutsLanes = laneLoop() >= 0 && task[laneLoop()] > 0;
+  if (cutsLanes && !isPerThread(tiling))
     cut.push_back(laneLoop());
   for (int64_t loop = 0; loop < static_cast<int64_t>(task.size()); ++loop)
-    if (task[loop] > 0 && loop != laneLoop())
+    if (task[loop] > 0 && loop != laneLoop() && iterators[loop] == utils::IteratorType::parallel)
       cut.push_back(loop);
+  if (cutsLanes && isPerThread(tiling))
+    cut.push_back(laneLoop());
   SmallVector<Value> counts;
   Value total = constant(1);
   for (int64_t loop : cut) {
@@ -255,6 +259,8 @@ void ContractEmitter::emitLaneTiles(ArrayRef<Range> ranges, Position at) {
     if (vectors == 1)
       break;
   }
+  if (lanes == 1)
+    return; // no vector to mask
   Value rest = arith::SubIOp::create(b, loc, range.end, begin);
   Value some = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, rest, constant(0));
   auto branch = scf::IfOp::create(b, loc, some, /*withElseRegion=*/false);

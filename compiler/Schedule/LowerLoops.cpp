@@ -80,7 +80,7 @@ LogicalResult mlc::lowerLoops(func::FuncOp kernel) {
       walk.lanes = tiling.getLanes();
       walk.vectors = tiling.getVectors();
     }
-    walk.taskIterations = taskIterations(op, {});
+    walk.taskIterations = isPerThread(tiling) ? 1 : taskIterations(op, {});
     walk.fill = fill;
     rewriter.setInsertionPoint(op);
     linalg::GenericOp collapsed = tiling ? collapseLoops(rewriter, op) : op;
@@ -88,7 +88,11 @@ LogicalResult mlc::lowerLoops(func::FuncOp kernel) {
   }
   if (tasks.empty())
     return success();
-  emitForall(b, kernel.getLoc(), tasks, independent);
+  if (isPerThread(tiling) && !independent) // a grid each: they run one after the other
+    for (const Tasks &one : tasks)
+      emitForall(b, kernel.getLoc(), {one}, true);
+  else
+    emitForall(b, kernel.getLoc(), tasks, independent);
   eraseLinalgOps(kernel);
   return success();
 }

@@ -94,6 +94,7 @@ struct RowsEmitter {
   sched::TilingAttr tiling;
   Location loc;
   unsigned rowLoops = 0;
+  int64_t plannedIterations = 0; // of one task, by #sched.tiling; 0 if sizes are unknown
   SmallVector<RowOp> ops;
   SmallVector<SmallVector<RowOp *>> stages;
   llvm::MapVector<Value, Value> fills;      // buffer of row scalars -> its first value
@@ -106,9 +107,13 @@ struct RowsEmitter {
   LogicalResult analyze(IRRewriter &rewriter);
   LogicalResult foldAll(IRRewriter &rewriter, SmallVectorImpl<linalg::GenericOp> &generics);
   LogicalResult checkAccesses();
+  int64_t plannedFor(linalg::GenericOp op);
   void makeStages();
   bool joins(ArrayRef<RowOp *> stage, RowOp &op);
   bool mapsRow(AffineMap map, MemRefType type);
+
+  SmallVector<unsigned> dimsInRow(AffineMap map);
+  AffineMap rowPart(AffineMap map);
 
   // Emission of one row.
   struct Row {
@@ -182,6 +187,16 @@ bool RowsEmitter::mapsRow(AffineMap map, MemRefType type) {
   return true;
 }
 
+/// The plan's iterations of one task, row loops cut and the others whole.
+int64_t RowsEmitter::plannedFor(linalg::GenericOp op) {
+  int64_t iterations = 1;
+  for (auto [loop, size] : llvm::enumerate(op.getStaticLoopRanges())) {
+    int64_t task = tiling.getTask()[loop];
+    iterations *= loop < rowLoops && task > 0 ? std::min(task, size) : size;
+  }
+  return iterations;
+}
+
 LogicalResult RowsEmitter::analyze(IRRewriter &rewriter) {
   SmallVector<linalg::GenericOp> generics(kernel.getBody().front().getOps<linalg::GenericOp>());
   std::optional<unsigned> leading;
@@ -204,6 +219,9 @@ LogicalResult RowsEmitter::analyze(IRRewriter &rewriter) {
   if (!leading || loopsMin < *leading)
     return failure();
   rowLoops = *leading;
+  for (linalg::GenericOp op : generics)
+    if (!ShapedType::isDynamicShape(op.getStaticLoopRanges()) && op.getNumLoops() == tiling.getTask().size())
+      plannedIterations = plannedFor(op);
   if (failed(foldAll(rewriter, generics)))
     return failure();
 
@@ -339,6 +357,17 @@ void RowsEmitter::makeStages() {
       }
 }
 
+/// The dimensions of an internal buffer that vary within a row.
+SmallVector<unsigned> RowsEmitter::dimsInRow(AffineMap map) {
+  SmallVector<unsigned> dims;
+  for (auto [number, expr] : llvm::enumerate(map.getResults()))
+    if (auto dim = dyn_cast<AffineDimExpr>(expr); !dim || dim.getPosition() >= rowLoops)
+      dims.push_back(number);
+  return dims;
+}
+
+AffineMap RowsEmitter::rowPart(AffineMap map) { return map.getSubMap(dimsInRow(map)); }
+
 // --- Emission ----------------------------------------------------------------------------------------------------------
 
 Position RowsEmitter::start(OpBuilder &b, RowOp &op, const Row &row) {
@@ -348,7 +377,7 @@ Position RowsEmitter::start(OpBuilder &b, RowOp &op, const Row &row) {
   return at;
 }
 
-/// The map and buffer of an access, with internal rows replaced by their scratch.
+/// What an access reads, if it is known or in a scratch row; else null.
 Value RowsEmitter::argument(OpBuilder &b, RowOp &op, OpOperand &operand, const Position &at, const Row &row, ArrayRef<std::pair<Access, Value>> known) {
   if (!isa<MemRefType>(operand.get().getType()) || op.op.getMatchingBlockArgument(&operand).use_empty())
     return {};
@@ -359,11 +388,7 @@ Value RowsEmitter::argument(OpBuilder &b, RowOp &op, OpOperand &operand, const P
     if (earlier == access)
       return value;
   if (Value rowBuffer = scratch.lookup(access.buffer)) {
-    SmallVector<AffineExpr> inRow;
-    for (AffineExpr expr : access.map.getResults())
-      if (!isa<AffineDimExpr>(expr) || cast<AffineDimExpr>(expr).getPosition() >= rowLoops)
-        inRow.push_back(expr);
-    return loadAt(b, loc, rowBuffer, AffineMap::get(access.map.getNumDims(), 0, inRow, b.getContext()), at);
+    return loadAt(b, loc, rowBuffer, rowPart(access.map), at);
   }
   return {};
 }
@@ -454,11 +479,7 @@ void RowsEmitter::emitStage(OpBuilder &b, MutableArrayRef<RowOp *> stage, size_t
           if (last == stored.end())
             continue; // nobody reads it from memory
           memref = scratch.lookup(access.buffer);
-          SmallVector<AffineExpr> inRow;
-          for (AffineExpr expr : map.getResults())
-            if (!isa<AffineDimExpr>(expr) || cast<AffineDimExpr>(expr).getPosition() >= rowLoops)
-              inRow.push_back(expr);
-          map = AffineMap::get(map.getNumDims(), 0, inRow, b.getContext());
+          map = rowPart(map);
         }
         storeAt(b, loc, value, memref, map, at);
       }
@@ -521,9 +542,8 @@ void RowsEmitter::allocateScratch(OpBuilder &b) {
         continue;
       auto type = cast<MemRefType>(access.type);
       SmallVector<int64_t> shape;
-      for (auto [number, expr] : llvm::enumerate(access.map.getResults()))
-        if (!isa<AffineDimExpr>(expr) || cast<AffineDimExpr>(expr).getPosition() >= rowLoops)
-          shape.push_back(type.getDimSize(number));
+      for (unsigned dim : dimsInRow(access.map))
+        shape.push_back(type.getDimSize(dim));
       scratch[access.buffer] = memref::AllocaOp::create(b, loc, MemRefType::get(shape, type.getElementType()), b.getI64IntegerAttr(64));
     }
 }
@@ -536,12 +556,11 @@ LogicalResult RowsEmitter::emit() {
       if (!stored.contains(access.buffer))
         continue;
       int64_t bytes = llvm::divideCeil(type.getElementTypeBitWidth(), 8);
-      for (auto [number, expr] : llvm::enumerate(access.map.getResults()))
-        if (!isa<AffineDimExpr>(expr) || cast<AffineDimExpr>(expr).getPosition() >= rowLoops) {
-          if (type.isDynamicDim(number))
-            return failure();
-          bytes *= type.getDimSize(number);
-        }
+      for (unsigned dim : dimsInRow(access.map)) {
+        if (type.isDynamicDim(dim))
+          return failure();
+        bytes *= type.getDimSize(dim);
+      }
       if (bytes > kScratchBytesMax)
         return failure();
     }
@@ -560,7 +579,8 @@ LogicalResult RowsEmitter::emit() {
   space.unitSize = constantIndex(b, loc, 1);
   for (Value size : ArrayRef(sizes).drop_front(rowLoops))
     space.unitSize = mulIndex(b, loc, space.unitSize, size);
-  space.taskIterations = std::max<int64_t>(1, 65536 / std::max<int64_t>(1, cost));
+  // 64k operations are about 4 us of vector code.
+  space.taskIterations = isPerThread(tiling) ? 1 : plannedIterations > 0 ? plannedIterations : std::max<int64_t>(1, 65536 / std::max<int64_t>(1, cost));
   Tasks tasks = cutTasks(b, loc, space, [this](OpBuilder &b, ArrayRef<Value> indices, Value, Value) { emitRow(b, indices); });
   Tasks withScratch{tasks.count, [&](OpBuilder &b, Value task) {
                       allocateScratch(b);

@@ -184,7 +184,7 @@ FailureOr<Value> EntryOutliner::scalarOf(Value value) {
     std::optional<int64_t> axis = dim.getConstantIndex();
     auto argument = dyn_cast<BlockArgument>(dim.getSource());
     if (axis && argument && argument.getOwner() == &source.getBody().front()) {
-      result = rt::DimOp::create(b, loc, call, all.symbols.find(source, argument.getArgNumber(), *axis));
+      result = rt::DimOp::create(b, loc, b.getIndexType(), call, all.symbols.find(source, argument.getArgNumber(), *axis));
     } else {
       auto memref = memoryOf(dim.getSource());
       auto index = scalarOf(dim.getIndex());
@@ -304,7 +304,7 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
     SmallVector<Value> sizes;
     for (int64_t axis = 0; axis < type.getRank(); ++axis)
       if (type.isDynamicDim(axis))
-        sizes.push_back(rt::DimOp::create(b, loc, call, all.symbols.find(source, argument.getArgNumber(), axis)));
+        sizes.push_back(rt::DimOp::create(b, loc, b.getIndexType(), call, all.symbols.find(source, argument.getArgNumber(), axis)));
     return buffer("input", argument.getArgNumber(), type, sizes);
   }
   Operation *definition = tensor.getDefiningOp();
@@ -330,7 +330,7 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
     if (failed(destination))
       return failure();
     SmallVector<OpFoldResult> offsets, sizes, strides(place.offsets.size(), b.getIndexAttr(1));
-    for (auto [from, to] : {std::pair(&place.offsets, &offsets), std::pair(&place.sizes, &sizes)})
+    for (auto [from, to] : std::array{std::pair(&place.offsets, &offsets), std::pair(&place.sizes, &sizes)})
       for (OpFoldResult value : *from) {
         auto scalar = scalarOf(value);
         if (failed(scalar))
@@ -376,8 +376,10 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
     if (succeeded(memref))
       memref = contiguous(reshape.getSource(), *memref);
     auto list = reshape.getShape().getDefiningOp<tensor::FromElementsOp>();
-    if (failed(memref) || !list)
-      return failed(memref) ? failure() : FailureOr<Value>(reshape.emitError("the new shape is not known before the model runs"));
+    if (failed(memref))
+      return failure();
+    if (!list)
+      return reshape.emitError("the new shape is not known before the model runs");
     // The shape travels through a small array on the stack.
     Value shape = memref::AllocaOp::create(b, loc, MemRefType::get({type.getRank()}, b.getIndexType()));
     for (auto [axis, size] : llvm::enumerate(list.getElements())) {
@@ -403,7 +405,7 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
     if (failed(memref))
       return failure();
     SmallVector<OpFoldResult> lists[3];
-    for (auto [i, list] : llvm::enumerate({extract.getMixedOffsets(), extract.getMixedSizes(), extract.getMixedStrides()}))
+    for (auto [i, list] : llvm::enumerate(std::array{extract.getMixedOffsets(), extract.getMixedSizes(), extract.getMixedStrides()}))
       for (OpFoldResult value : list) {
         auto scalar = scalarOf(value);
         if (failed(scalar))
@@ -508,7 +510,9 @@ LogicalResult EntryOutliner::emitInsert(tensor::InsertSliceOp op) {
       if (type.isDynamicDim(axis))
         sizes.push_back(b.createOrFold<memref::DimOp>(loc, *from, axis));
     Value copy = allocate(type, sizes);
-    return failed(emitCopy(*from, copy)) ? FailureOr<Value>(failure()) : FailureOr<Value>(copy);
+    if (failed(emitCopy(*from, copy)))
+      return failure();
+    return copy;
   };
   auto destination = owner == op.getResult() ? copyDestination() : memoryOf(op.getDest());
   if (failed(destination))
@@ -518,7 +522,7 @@ LogicalResult EntryOutliner::emitInsert(tensor::InsertSliceOp op) {
   if (auto it = placements.find(placedOwner); it != placements.end() && it->second.destination == op.getDest())
     return success(); // it is there already
   SmallVector<OpFoldResult> lists[3];
-  for (auto [i, list] : llvm::enumerate({op.getMixedOffsets(), op.getMixedSizes(), op.getMixedStrides()}))
+  for (auto [i, list] : llvm::enumerate(std::array{op.getMixedOffsets(), op.getMixedSizes(), op.getMixedStrides()}))
     for (OpFoldResult value : list) {
       auto scalar = scalarOf(value);
       if (failed(scalar))

@@ -67,7 +67,8 @@ struct PlanTiling : mlc::impl::PlanTilingBase<PlanTiling> {
   void runOnOperation() override {
     func::FuncOp kernel = getOperation();
     StringRef kind = kernelKind(kernel);
-    if (kind != "pointwise" && kind != "rows" && kind != "contract")
+    bool isPlanned = kind == "pointwise" || kind == "rows" || kind == "contract";
+    if (!isPlanned && !(kind == "loops" && Machine::get(machine).gpu))
       return;
     auto generics = kernel.getOps<linalg::GenericOp>();
     if (generics.empty())

@@ -44,10 +44,34 @@ Value mlc::maxIndex(OpBuilder &b, Location loc, Value left, Value right) {
   return arith::MaxUIOp::create(b, loc, left, right);
 }
 
+/// The size of a dimension, read from the buffer behind reshapes: views and internal buffers need not stay for it.
+static Value sizeOf(OpBuilder &b, Location loc, Value memref, int64_t dim) {
+  auto type = cast<MemRefType>(memref.getType());
+  if (!type.isDynamicDim(dim))
+    return constantIndex(b, loc, type.getDimSize(dim));
+  if (auto collapse = memref.getDefiningOp<memref::CollapseShapeOp>()) {
+    Value size = constantIndex(b, loc, 1);
+    SmallVector<ReassociationIndices> groups = collapse.getReassociationIndices();
+    for (int64_t source : groups[dim])
+      size = mulIndex(b, loc, size, sizeOf(b, loc, collapse.getSrc(), source));
+    return size;
+  }
+  return b.createOrFold<memref::DimOp>(loc, memref, dim); // folds for alloc, subview and expand_shape
+}
+
 SmallVector<Value> mlc::loopSizes(OpBuilder &b, linalg::LinalgOp op) {
-  SmallVector<Value> sizes;
-  for (Range range : op.createLoopRanges(b, op.getLoc()))
-    sizes.push_back(getValueOrCreateConstantIndexOp(b, op.getLoc(), range.size));
+  SmallVector<Value> sizes(op.getNumLoops());
+  for (auto [loop, size] : llvm::enumerate(op.getStaticLoopRanges()))
+    if (!ShapedType::isDynamic(size))
+      sizes[loop] = constantIndex(b, op.getLoc(), size);
+  for (OpOperand &operand : op->getOpOperands())
+    if (isa<MemRefType>(operand.get().getType()))
+      for (auto [dim, expr] : llvm::enumerate(op.getMatchingIndexingMap(&operand).getResults()))
+        if (auto loop = dyn_cast<AffineDimExpr>(expr); loop && !sizes[loop.getPosition()])
+          sizes[loop.getPosition()] = sizeOf(b, op.getLoc(), operand.get(), dim);
+  if (llvm::is_contained(sizes, Value()))
+    for (auto [loop, range] : llvm::enumerate(op.createLoopRanges(b, op.getLoc())))
+      sizes[loop] = getValueOrCreateConstantIndexOp(b, op.getLoc(), range.size);
   return sizes;
 }
 

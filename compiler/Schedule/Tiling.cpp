@@ -18,7 +18,7 @@ const Machine &Machine::get(llvm::StringRef name) {
       {"avx2", 32, 16, 32 << 10, 1 << 20, 16, 20000, false, 1},
       {"avx512", 64, 32, 32 << 10, 1 << 20, 16, 20000, false, 1},
       {"neon", 16, 32, 64 << 10, 1 << 20, 16, 20000, false, 1},
-      {"cuda", 4, 64, 128 << 10, 4 << 20, 1, 1, true, 128},
+      {"cuda", 4, 64, 128 << 10, 4 << 20, 16384, 1, true, 128},
   };
   for (const Machine &machine : machines)
     if (machine.name == name)
@@ -154,6 +154,45 @@ static Tiling planRows(const LoopNest &nest, const Machine &machine) {
   return tiling;
 }
 
+/// The largest tile of at most `tileMax` that divides the size; if only 1 does and the size is large, `tileMax` with a rest.
+static int64_t threadTile(int64_t size, int64_t tileMax) {
+  if (size == kUnknown)
+    return tileMax;
+  for (int64_t tile = tileMax; tile > 1; tile /= 2)
+    if (size % tile == 0)
+      return tile;
+  return size >= 16 * tileMax ? tileMax : 1;
+}
+
+/// GPU: a task is a thread. Contractions give each one a register tile of rows x vectors, fewer elements while there are too few
+/// threads to fill the device; everything else is one iteration, or one row, in a thread.
+static Tiling planThreads(const LoopNest &nest, const Machine &machine) {
+  Tiling tiling;
+  tiling.task.assign(nest.loops.size(), 1);
+  if (nest.kind != "contract") {
+    tiling.laneLoop = static_cast<int64_t>(nest.loops.size()) - 1;
+    return tiling;
+  }
+  tiling.laneLoop = chooseLaneLoop(nest);
+  tiling.rowLoop = chooseRowLoop(nest, tiling.laneLoop);
+  if (tiling.laneLoop >= 0)
+    tiling.vectors = threadTile(nest.loops[tiling.laneLoop].size, 4);
+  if (tiling.rowLoop >= 0)
+    tiling.rows = threadTile(nest.loops[tiling.rowLoop].size, 4);
+  double results = 1;
+  for (const Loop &loop : nest.loops)
+    results *= loop.reduction ? 1 : sizeOr(loop.size, kTypicalSize);
+  while (tiling.rows * tiling.vectors > 1 && results / (tiling.rows * tiling.vectors) < machine.tasksMin)
+    (tiling.rows >= tiling.vectors ? tiling.rows : tiling.vectors) /= 2;
+  if (tiling.laneLoop >= 0)
+    tiling.task[tiling.laneLoop] = tiling.vectors;
+  if (tiling.rowLoop >= 0)
+    tiling.task[tiling.rowLoop] = tiling.rows;
+  return tiling;
+}
+
 Tiling mlc::planTiling(const LoopNest &nest, const Machine &machine) {
+  if (machine.gpu)
+    return planThreads(nest, machine);
   return nest.kind == "contract" ? planContract(nest, machine) : planRows(nest, machine);
 }

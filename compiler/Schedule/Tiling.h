@@ -17,7 +17,7 @@ struct Machine {
   int64_t l1Bytes, l2Bytes;
   int64_t tasksMin;       // tasks wanted from one kernel, so that threads balance
   int64_t taskOpsMin;     // scalar operations below which a task is not worth its fork
-  bool gpu;               // lanes are threads: vectors of one element, tasks are blocks
+  bool gpu;               // tasks are threads, vectors have one element
   int64_t blockThreads;   // gpu: threads in a block
 
   static const Machine &get(llvm::StringRef name); // avx512, avx2, sse2, neon, cuda; unknown names give sse2

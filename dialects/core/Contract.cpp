@@ -112,12 +112,16 @@ LogicalResult ConvOp::inferReturnTypes(MLIRContext *, std::optional<Location> lo
       failed(verifyList(location, "lhs_dilation", adaptor.getLhsDilation(), spatial, 1)) ||
       failed(verifyList(location, "rhs_dilation", adaptor.getRhsDilation(), spatial, 1)))
     return failure();
+  bool isLast = adaptor.getChannelsLast(); // C5
+  int64_t channelAxis = isLast ? rank - 1 : 1, spatialStart = isLast ? 1 : 2;
   if (groups < 1 || (!y.isDynamicDim(0) && y.getDimSize(0) % groups != 0) || // C3
-      (!x.isDynamicDim(1) && !y.isDynamicDim(1) && x.getDimSize(1) != groups * y.getDimSize(1)))
+      (!x.isDynamicDim(channelAxis) && !y.isDynamicDim(1) && x.getDimSize(channelAxis) != groups * y.getDimSize(1)))
     return emitOptionalError(location, "channels of ", x, " and ", y, " do not match for ", groups, " groups");
-  SmallVector<int64_t> shape = {x.getDimSize(0), y.getDimSize(0)};
+  SmallVector<int64_t> shape = {x.getDimSize(0)};
+  if (!isLast)
+    shape.push_back(y.getDimSize(0));
   for (int64_t i = 0; i < spatial; ++i) {
-    int64_t size = x.getDimSize(i + 2), window = y.getDimSize(i + 2);
+    int64_t size = x.getDimSize(i + spatialStart), window = y.getDimSize(i + 2);
     if (ShapedType::isDynamic(size) || ShapedType::isDynamic(window)) {
       shape.push_back(ShapedType::kDynamic);
       continue;
@@ -128,6 +132,8 @@ LogicalResult ConvOp::inferReturnTypes(MLIRContext *, std::optional<Location> lo
       return emitOptionalError(location, "the kernel ", y, " does not fit into ", x, " with its padding in spatial dimension ", i);
     shape.push_back(rest / adaptor.getStrides()[i] + 1);
   }
+  if (isLast)
+    shape.push_back(y.getDimSize(0));
   types.push_back(x.clone(shape));
   return success();
 }
@@ -232,6 +238,8 @@ LogicalResult ConvOp::buildVjp(CoreBuilder &b, ValueRange cotangents, SmallVecto
   gradients.assign(2, {});
   if (!isa<FloatType>(typeOf(getX()).getElementType()))
     return success();
+  if (getChannelsLast()) // C5
+    return mlir::emitError(b.loc, "the derivative of a convolution with channels_last is not known");
   gradients[0] = convInputGradient(b, *this, cotangents[0]);
   gradients[1] = convKernelGradient(b, *this, cotangents[0]);
   return success();

@@ -41,6 +41,8 @@ def Core_ConvOp : Core_Math<"conv"> {
     C2. strides, pad_low, pad_high, lhs_dilation and rhs_dilation have one entry for each spatial dimension; pads are not negative, the others positive.
     C3. groups divides O, and C = groups * (C / groups) (checked if static).
     C4. The kernel fits into x' (checked if static).
+    C5. channels_last: x is [N, spatial..., C] and the result [N, spatial..., O] (y stays as it is). The derivative is not known for it:
+        layouts are chosen after differentiation.
 
     ```mlir
     %z = core.conv %x, %y strides = [2, 2] pad_low = [1, 1] pad_high = [1, 1] lhs_dilation = [1, 1] rhs_dilation = [1, 1] groups = 1
@@ -48,11 +50,16 @@ def Core_ConvOp : Core_Math<"conv"> {
     ```
   }];
   let arguments = (ins Core_Tensor:$x, Core_Tensor:$y, DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$pad_low, DenseI64ArrayAttr:$pad_high,
-                       DenseI64ArrayAttr:$lhs_dilation, DenseI64ArrayAttr:$rhs_dilation, I64Attr:$groups);
+                       DenseI64ArrayAttr:$lhs_dilation, DenseI64ArrayAttr:$rhs_dilation, I64Attr:$groups, UnitAttr:$channels_last);
   let results = (outs Core_Tensor:$z);
   let assemblyFormat = [{
     $x `,` $y `strides` `=` $strides `pad_low` `=` $pad_low `pad_high` `=` $pad_high `lhs_dilation` `=` $lhs_dilation
-    `rhs_dilation` `=` $rhs_dilation `groups` `=` $groups attr-dict `:` type($x) `,` type($y) `to` type($z)
+    `rhs_dilation` `=` $rhs_dilation `groups` `=` $groups (`channels_last` $channels_last^)? attr-dict `:` type($x) `,` type($y) `to` type($z)
+  }];
+  let extraClassDeclaration = [{
+    /// The dimension of x and of the result that the channels, or the i-th spatial one, have.
+    int64_t getChannelAxis() { return getChannelsLast() ? getX().getType().getRank() - 1 : 1; }
+    int64_t getSpatialAxis(int64_t i) { return getChannelsLast() ? i + 1 : i + 2; }
   }];
 }
 #endif

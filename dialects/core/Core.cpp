@@ -22,21 +22,8 @@ static void printFunctionType(OpAsmPrinter &printer, TypeRange inputs, Type outp
   llvm::interleaveComma(inputs, printer);
   printer << ") -> " << output;
 }
-static ParseResult parseFunctionType(OpAsmParser &parser, ArrayRef<Type *> inputs, Type &output) {
-  FunctionType type;
-  SMLoc at = parser.getCurrentLocation();
-  if (parser.parseType(type))
-    return failure();
-  if (type.getNumInputs() != inputs.size() || type.getNumResults() != 1)
-    return parser.emitError(at, "expected a function type with ") << inputs.size() << " inputs and 1 result";
-  for (auto [input, parsed] : llvm::zip(inputs, type.getInputs()))
-    *input = parsed;
-  output = type.getResult(0);
-  return success();
-}
-/// `(` starts a function type; otherwise one tensor type, which `first` receives.
+/// A function type gives them all and the answer is false; `single` receives any other type.
 static FailureOr<bool> parseShortType(OpAsmParser &parser, ArrayRef<Type *> inputs, Type &output, RankedTensorType &single) {
-  NamedAttrList unused;
   Type type;
   SMLoc at = parser.getCurrentLocation();
   if (parser.parseType(type))

@@ -45,8 +45,9 @@ constexpr int64_t foldedElementsMax = 1024;
 /// is not constant, the result's shape is dynamic, or the evaluator does not know the op.
 mlir::ElementsAttr foldConstant(mlir::Operation *op);
 
-/// Number and attribute of a constant all elements of which are equal, also if it was broadcast to a dynamic shape; else null.
-mlir::TypedAttr splatOf(mlir::Value value);
+/// The number that all elements of a constant are, also if it was broadcast to a dynamic shape; null if they differ. `named`: look into
+/// named floating-point constants, too.
+mlir::TypedAttr splatOf(mlir::Value value, bool named = false);
 } // namespace mlc::core
 
 #include "dialects/core/CoreDialect.h.inc"

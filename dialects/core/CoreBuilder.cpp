@@ -96,7 +96,7 @@ Expr CoreBuilder::unary(StringRef name, Value x) {
   std::optional<RegisteredOperationName> info = state.name.getRegisteredInfo();
   assert(info && "no such core op");
   SmallVector<Type> types;
-  if (mlir::failed(info->getInterface<InferTypeOpInterface>()->inferReturnTypes(builder.getContext(), loc, state.operands, {}, {}, {}, types))) {
+  if (mlir::failed(info->getInterface<InferTypeOpInterface>()->inferReturnTypes(builder.getContext(), loc, state.operands, {}, OpaqueProperties(nullptr), {}, types))) {
     failed = true;
     return wrap(x);
   }
@@ -510,7 +510,8 @@ Expr CoreBuilder::matmul(Value lhs, Value rhs) {
 }
 
 Expr CoreBuilder::conv(Value lhs, Value rhs, const ConvDims &dims) {
-  return wrap(make<ConvOp>(lhs, rhs, dims.strides, dims.padLow, dims.padHigh, dims.lhsDilation, dims.rhsDilation, dims.groups));
+  return wrap(make<ConvOp>(lhs, rhs, dims.strides, dims.padLow, dims.padHigh, dims.lhsDilation, dims.rhsDilation, dims.groups,
+                           dims.channelsLast));
 }
 
 // ---- Expr --------------------------------------------------------------------------------------------------------------------

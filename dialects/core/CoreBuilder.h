@@ -147,6 +147,7 @@ public:
   struct ConvDims {
     llvm::SmallVector<int64_t> strides, padLow, padHigh, lhsDilation, rhsDilation; // spatial
     int64_t groups = 1;
+    bool channelsLast = false; // lhs [N, spatial..., C], result [N, spatial..., O]
   };
   /// lhs [N, C, spatial...], rhs [O, C / groups, spatial...] -> [N, O, spatial...].
   Expr conv(Value lhs, Value rhs, const ConvDims &dims);

@@ -26,9 +26,6 @@ class Core_UnaryOp<string mnemonic, Type type> : Core_PointwiseOp<mnemonic> {
   let arguments = (ins type:$x);
   let results = (outs type:$y);
   let assemblyFormat = "$x attr-dict `:` custom<PointwiseTypes>(type($x), type($y))";
-  let extraClassDeclaration = [{
-    template <typename T> static T evaluate(T x) { return static_cast<T>(}] # evaluate # [{); }
-  }];
   let more = [{
     ::llvm::LogicalResult $cppClass::inferReturnTypes(::mlir::MLIRContext *, std::optional<::mlir::Location> location, Adaptor adaptor,
                                                       ::llvm::SmallVectorImpl<::mlir::Type> &types) {
@@ -40,7 +37,8 @@ class Core_UnaryOp<string mnemonic, Type type> : Core_PointwiseOp<mnemonic> {
       return }] # scalar # [{;
     }
     ::mlc::core::Evaluator $cppClass::getEvaluator(::mlc::core::NumberClass numbers) {
-      return ::mlc::core::unaryEvaluator<$cppClass, }] # floatOnly # [{>(numbers);
+      auto evaluate = []<typename T>(T x) -> T { return static_cast<T>(}] # evaluate # [{); };
+      return ::mlc::core::unaryEvaluator<decltype(evaluate), }] # floatOnly # [{>(numbers);
     }
     ::llvm::LogicalResult $cppClass::buildVjp(::mlc::core::CoreBuilder &b, ::mlir::ValueRange cotangents,
                                               ::llvm::SmallVectorImpl<::mlir::Value> &gradients) {
@@ -273,9 +271,6 @@ class Core_BinaryOp<string mnemonic, Type type> : Core_PointwiseOp<mnemonic> {
   let arguments = (ins type:$x, type:$y);
   let results = (outs type:$z);
   let assemblyFormat = "$x `,` $y attr-dict `:` custom<PointwiseTypes>(type($x), type($y), type($z))";
-  let extraClassDeclaration = [{
-    template <typename T> static T evaluate(T x, T y) { return static_cast<T>(}] # evaluate # [{); }
-  }];
   let more = [{
     ::llvm::LogicalResult $cppClass::inferReturnTypes(::mlir::MLIRContext *, std::optional<::mlir::Location> location, Adaptor adaptor,
                                                       ::llvm::SmallVectorImpl<::mlir::Type> &types) {
@@ -287,7 +282,8 @@ class Core_BinaryOp<string mnemonic, Type type> : Core_PointwiseOp<mnemonic> {
       return }] # scalar # [{;
     }
     ::mlc::core::Evaluator $cppClass::getEvaluator(::mlc::core::NumberClass numbers) {
-      return ::mlc::core::binaryEvaluator<$cppClass>(numbers);
+      auto evaluate = []<typename T>(T x, T y) -> T { return static_cast<T>(}] # evaluate # [{); };
+      return ::mlc::core::binaryEvaluator<decltype(evaluate)>(numbers);
     }
     ::llvm::LogicalResult $cppClass::buildVjp(::mlc::core::CoreBuilder &b, ::mlir::ValueRange cotangents,
                                               ::llvm::SmallVectorImpl<::mlir::Value> &gradients) {

@@ -105,26 +105,27 @@ template <typename T> T shiftRight(T x, T y) {
 } // namespace mlc::core::host
 
 namespace mlc::core {
-template <typename Op, typename T> void evaluateUnary(const void *x, const void *, void *z, size_t count) {
+// `F` is the type of a lambda without captures over numbers of type T.
+template <typename F, typename T> void evaluateUnary(const void *x, const void *, void *z, size_t count) {
   for (size_t i = 0; i < count; ++i)
-    static_cast<T *>(z)[i] = Op::template evaluate<T>(static_cast<const T *>(x)[i]);
+    static_cast<T *>(z)[i] = F()(static_cast<const T *>(x)[i]);
 }
-template <typename Op, typename T> void evaluateBinary(const void *x, const void *y, void *z, size_t count) {
+template <typename F, typename T> void evaluateBinary(const void *x, const void *y, void *z, size_t count) {
   for (size_t i = 0; i < count; ++i)
-    static_cast<T *>(z)[i] = Op::template evaluate<T>(static_cast<const T *>(x)[i], static_cast<const T *>(y)[i]);
+    static_cast<T *>(z)[i] = F()(static_cast<const T *>(x)[i], static_cast<const T *>(y)[i]);
 }
-template <typename Op, bool floatOnly> Evaluator unaryEvaluator(NumberClass numbers) {
+template <typename F, bool floatOnly> Evaluator unaryEvaluator(NumberClass numbers) {
   if constexpr (floatOnly)
-    return numbers == NumberClass::Real ? evaluateUnary<Op, double> : nullptr;
+    return numbers == NumberClass::Real ? evaluateUnary<F, double> : nullptr;
   else
-    return numbers == NumberClass::Real ? evaluateUnary<Op, double>
-           : numbers == NumberClass::Signed ? evaluateUnary<Op, int64_t>
-                                            : evaluateUnary<Op, uint64_t>;
+    return numbers == NumberClass::Real     ? evaluateUnary<F, double>
+           : numbers == NumberClass::Signed ? evaluateUnary<F, int64_t>
+                                            : evaluateUnary<F, uint64_t>;
 }
-template <typename Op> Evaluator binaryEvaluator(NumberClass numbers) {
-  return numbers == NumberClass::Real ? evaluateBinary<Op, double>
-         : numbers == NumberClass::Signed ? evaluateBinary<Op, int64_t>
-                                          : evaluateBinary<Op, uint64_t>;
+template <typename F> Evaluator binaryEvaluator(NumberClass numbers) {
+  return numbers == NumberClass::Real     ? evaluateBinary<F, double>
+         : numbers == NumberClass::Signed ? evaluateBinary<F, int64_t>
+                                          : evaluateBinary<F, uint64_t>;
 }
 } // namespace mlc::core
 #endif

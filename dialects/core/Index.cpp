@@ -184,7 +184,7 @@ static LogicalResult scatterVjp(CoreBuilder &b, Reduction reduction, Value x, Va
   if (!isDifferentiable(x))
     return success();
   if (reduction != Reduction::None && reduction != Reduction::Sum) // C3
-    return emitError(b.loc, "the derivative of scatter with reduction ") << stringifyReduction(reduction) << " is not known";
+    return mlir::emitError(b.loc, "the derivative of scatter with reduction ") << stringifyReduction(reduction) << " is not known";
   gradients[0] = reduction == Reduction::Sum ? cotangent : clear();
   gradients[2] = read();
   return success();

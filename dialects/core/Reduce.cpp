@@ -118,7 +118,7 @@ LogicalResult ScanOp::buildVjp(CoreBuilder &b, ValueRange cotangents, SmallVecto
   if (!isDifferentiable(getX()))
     return success();
   if (getKind() != Reduction::Sum) // C3
-    return emitError(b.loc, "the derivative of scan ") << stringifyReduction(getKind()) << " is not known";
+    return mlir::emitError(b.loc, "the derivative of scan ") << stringifyReduction(getKind()) << " is not known";
   gradients[0] = b.scan(Reduction::Sum, cotangents[0], getAxis(), getExclusive(), !getReverse());
   return success();
 }
@@ -171,7 +171,7 @@ LogicalResult WindowReduceOp::buildVjp(CoreBuilder &b, ValueRange cotangents, Sm
     return success();
   bool isSum = getKind() == Reduction::Sum, isMax = getKind() == Reduction::Max;
   if (!isSum && !isMax && getKind() != Reduction::Min) // C4
-    return emitError(b.loc, "the derivative of window_reduce ") << stringifyReduction(getKind()) << " is not known";
+    return mlir::emitError(b.loc, "the derivative of window_reduce ") << stringifyReduction(getKind()) << " is not known";
   Type element = typeOf(getX()).getElementType();
   Expr dy = b.expr(cotangents[0]);
   ArrayRef<int64_t> size = getSize(), strides = getStrides(), dilations = getDilations();

@@ -3,6 +3,7 @@
 #include "dialects/core/CoreBuilder.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/SmallSet.h"
 
 using namespace mlir;
 

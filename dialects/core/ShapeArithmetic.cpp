@@ -167,7 +167,7 @@ static DimSource sourceOfDim(OpBuilder &b, Value v, int64_t axis) {
       continue;
     }
     if (auto conv = dyn_cast<ConvOp>(op)) {
-      if (axis > 1)
+      if (axis != 0 && axis != conv.getChannelAxis())
         return {{}, v, axis};
       v = axis == 0 ? conv.getX() : conv.getY();
       axis = 0;

@@ -20,10 +20,10 @@ struct Emit {
   EmitKind kind;
 };
 const Emit emits[] = {
-    {nullptr, ".so", EmitKind::Library}, {nullptr, ".a", EmitKind::Archive}, {"obj", ".o", EmitKind::Object},
+    {nullptr, ".so", EmitKind::Library}, {nullptr, ".a", EmitKind::Archive},
     {"onnx", "", EmitKind::Onnx},        {"core", "", EmitKind::Core},       {"linalg", "", EmitKind::Linalg},
     {"tiled", "", EmitKind::Tiled},      {"llvm", "", EmitKind::LLVM},       {"asm", "", EmitKind::Assembly},
-    {"ptx", "", EmitKind::Ptx},
+    {"ptx", "", EmitKind::Ptx},          {"obj", ".o", EmitKind::Object},
 };
 
 bool isCIdentifier(StringRef text) {

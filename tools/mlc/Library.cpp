@@ -89,13 +89,15 @@ llvm::Expected<std::vector<int64_t>> mlc::bindDims(const mlc_model &model, const
       return index.takeError();
     const mlc_value_info &input = model.inputs[*index];
     if (int64_t(shape.size()) != input.rank)
-      return llvm::createStringError(llvm::formatv("--shape {0} has {1} dimensions, the input is {2}", name, shape.size(), typeText(model, input)));
+      return llvm::createStringError(
+          llvm::formatv("--shape {0} has {1} dimensions, the input is {2}", name, shape.size(), typeText(model, input)));
     for (auto [dim, size] : llvm::zip_equal(llvm::ArrayRef(input.dims, input.rank), shape)) {
       if (size < 0)
         continue;
       int64_t known = dim.value >= 0 ? dim.value : dim.symbol >= 0 ? sizes[dim.symbol] : size;
       if (known >= 0 && known != size)
-        return llvm::createStringError(llvm::formatv("--shape {0}={1} does not fit: the input is {2}", name, llvm::make_range(shape.begin(), shape.end()), typeText(model, input)));
+        return llvm::createStringError(
+            llvm::formatv("--shape {0}: {1} does not fit, the input is {2}", name, shapeText(shape), typeText(model, input)));
       if (dim.value < 0 && dim.symbol >= 0)
         sizes[dim.symbol] = size;
     }

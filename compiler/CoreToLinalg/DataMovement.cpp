@@ -1,0 +1,213 @@
+// Movement of data: copies with an indexing map, views, fills and insertions.
+#include "compiler/CoreToLinalg/LinalgBuilder.h"
+#include "dialects/core/Scalar.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Utils/ReshapeOpsUtils.h"
+
+using namespace mlir;
+using namespace mlc;
+
+/// y[i] = x[map(i)]
+static Value copyThrough(LinalgBuilder &l, Value x, AffineMap map, const core::Sizes &sizes) {
+  Value init = l.empty(sizes, getElementTypeOrSelf(x.getType()));
+  int64_t rank = sizes.size();
+  SmallVector<utils::IteratorType> iterators(rank, utils::IteratorType::parallel);
+  return linalg::GenericOp::create(l.b, l.loc, init.getType(), x, init, ArrayRef<AffineMap>{map, l.b.getMultiDimIdentityMap(rank)}, iterators,
+                                   [](OpBuilder &b, Location loc, ValueRange arguments) { linalg::YieldOp::create(b, loc, arguments[0]); })
+      .getResult(0);
+}
+
+Value LinalgBuilder::dropUnitDims(Value x, Ints axes) {
+  if (axes.empty())
+    return x;
+  auto type = cast<RankedTensorType>(x.getType());
+  SmallVector<ReassociationIndices> groups;
+  ReassociationIndices pending;
+  for (int64_t axis = 0; axis < type.getRank(); ++axis) {
+    pending.push_back(axis);
+    if (llvm::is_contained(axes, axis))
+      continue;
+    groups.push_back(pending);
+    pending.clear();
+  }
+  if (!pending.empty() && !groups.empty())
+    groups.back().append(pending.begin(), pending.end());
+  SmallVector<int64_t> shape;
+  for (int64_t axis = 0; axis < type.getRank(); ++axis)
+    if (!llvm::is_contained(axes, axis))
+      shape.push_back(type.getDimSize(axis));
+  return tensor::CollapseShapeOp::create(b, loc, RankedTensorType::get(shape, type.getElementType()), x, groups);
+}
+
+Value LinalgBuilder::broadcast(Value x, Ints axes, const Sizes &sizes) {
+  auto type = cast<RankedTensorType>(x.getType());
+  // A dimension of size 1 that is stretched has no place in the map.
+  SmallVector<int64_t> dropped;
+  SmallVector<AffineExpr> results;
+  for (auto [axis, target] : llvm::enumerate(axes)) {
+    if (type.getDimSize(axis) == 1 && !isConstantIntValue(sizes[target], 1))
+      dropped.push_back(axis);
+    else
+      results.push_back(b.getAffineDimExpr(target));
+  }
+  return copyThrough(*this, dropUnitDims(x, dropped), AffineMap::get(sizes.size(), 0, results, b.getContext()), sizes);
+}
+
+/// Reassociation between `few` and `many` (more dimensions) that differ in dimensions of size 1 and in static factors only; none if it
+/// cannot be told.
+static std::optional<SmallVector<ReassociationIndices>> reassociate(ArrayRef<int64_t> few, ArrayRef<int64_t> many) {
+  SmallVector<ReassociationIndices> groups;
+  size_t next = 0;
+  for (size_t i = 0; i < few.size(); ++i) {
+    ReassociationIndices group;
+    if (ShapedType::isDynamic(few[i])) {
+      // A dynamic dimension is one dynamic dimension of the other shape, and ones.
+      while (next < many.size() && many[next] == 1)
+        group.push_back(next++);
+      if (next == many.size() || !ShapedType::isDynamic(many[next]))
+        return std::nullopt;
+      group.push_back(next++);
+    } else {
+      int64_t product = 1;
+      while (next < many.size() && !ShapedType::isDynamic(many[next]) && (product < few[i] || group.empty()) ) {
+        product *= many[next];
+        group.push_back(next++);
+      }
+      if (product != few[i] || group.empty())
+        return std::nullopt;
+    }
+    groups.push_back(group);
+  }
+  // What is left over belongs to the last group, if it is all ones.
+  while (next < many.size()) {
+    if (many[next] != 1 || groups.empty())
+      return std::nullopt;
+    groups.back().push_back(next++);
+  }
+  return groups;
+}
+
+Value LinalgBuilder::reshape(Value x, const Sizes &sizes) {
+  auto type = cast<RankedTensorType>(x.getType());
+  SmallVector<int64_t> shape;
+  for (OpFoldResult size : sizes)
+    shape.push_back(getConstantIntValue(size).value_or(ShapedType::kDynamic));
+  auto target = RankedTensorType::get(shape, type.getElementType());
+  if (target == type && type.getNumDynamicDims() <= 1)
+    return x;
+  if (type.getRank() == 0 && target.hasStaticShape())
+    return tensor::ExpandShapeOp::create(b, loc, target, x, ArrayRef<ReassociationIndices>{});
+  if (target.getRank() == 0)
+    return tensor::CollapseShapeOp::create(b, loc, target, x, ArrayRef<ReassociationIndices>{});
+  bool zeroSized = llvm::is_contained(shape, 0) || llvm::is_contained(type.getShape(), 0);
+  if (!zeroSized && type.getRank() > target.getRank())
+    if (auto groups = reassociate(shape, type.getShape()))
+      return tensor::CollapseShapeOp::create(b, loc, target, x, *groups);
+  if (!zeroSized && type.getRank() < target.getRank() && type.getRank() > 0)
+    if (auto groups = reassociate(type.getShape(), shape))
+      return tensor::ExpandShapeOp::create(b, loc, target, x, *groups, sizes);
+  if (!zeroSized && type.hasStaticShape() && target.hasStaticShape()) {
+    ReassociationIndices all(llvm::to_vector(llvm::seq<int64_t>(0, type.getRank())));
+    Value flat = type.getRank() == 1 ? x : Value(tensor::CollapseShapeOp::create(b, loc, x, ArrayRef<ReassociationIndices>{all}));
+    if (target.getRank() == 1)
+      return flat;
+    all.assign(llvm::to_vector(llvm::seq<int64_t>(0, target.getRank())));
+    return tensor::ExpandShapeOp::create(b, loc, target, flat, ArrayRef<ReassociationIndices>{all});
+  }
+  SmallVector<Value> values;
+  for (OpFoldResult size : sizes)
+    values.push_back(index(size));
+  Value list = tensor::FromElementsOp::create(b, loc, RankedTensorType::get({target.getRank()}, b.getIndexType()), values);
+  return tensor::ReshapeOp::create(b, loc, target, x, list);
+}
+
+Value LinalgBuilder::transpose(Value x, Ints permutation) {
+  // y[i] = x[j] with j[permutation[k]] = i[k]
+  int64_t rank = permutation.size();
+  SmallVector<AffineExpr> results(rank);
+  Sizes from = sizesOf(x), sizes;
+  for (auto [k, axis] : llvm::enumerate(permutation)) {
+    results[axis] = b.getAffineDimExpr(k);
+    sizes.push_back(from[axis]);
+  }
+  return copyThrough(*this, x, AffineMap::get(rank, 0, results, b.getContext()), sizes);
+}
+
+Value LinalgBuilder::slice(Value x, const Sizes &starts, const Sizes &sizes, Ints strides) {
+  Sizes steps;
+  for (int64_t stride : strides)
+    steps.push_back(b.getIndexAttr(stride));
+  return tensor::ExtractSliceOp::create(b, loc, x, starts, sizes, steps);
+}
+
+Value LinalgBuilder::reverse(Value x, Ints axes) {
+  auto type = cast<RankedTensorType>(x.getType());
+  Sizes sizes = sizesOf(x);
+  Value init = empty(sizes, type.getElementType());
+  SmallVector<Value> last(type.getRank());
+  for (int64_t axis : axes)
+    last[axis] = Value(arith::SubIOp::create(b, loc, index(sizes[axis]), constantIndex(1)));
+  SmallVector<utils::IteratorType> iterators(type.getRank(), utils::IteratorType::parallel);
+  return linalg::GenericOp::create(b, loc, init.getType(), ValueRange{}, init, ArrayRef<AffineMap>{b.getMultiDimIdentityMap(type.getRank())}, iterators,
+                                   [&](OpBuilder &nested, Location l, ValueRange) {
+                                     SmallVector<Value> indices;
+                                     for (int64_t axis = 0; axis < type.getRank(); ++axis) {
+                                       Value i = linalg::IndexOp::create(nested, l, axis);
+                                       indices.push_back(last[axis] ? Value(arith::SubIOp::create(nested, l, last[axis], i)) : i);
+                                     }
+                                     linalg::YieldOp::create(nested, l, tensor::ExtractOp::create(nested, l, x, indices).getResult());
+                                   })
+      .getResult(0);
+}
+
+Value LinalgBuilder::pad(Value x, Value scalar, const Sizes &low, const Sizes &high, Ints interior) {
+  Sizes sizes = sizesOf(x), padded, steps;
+  for (auto [axis, size] : llvm::enumerate(sizes)) {
+    int64_t step = interior.empty() ? 1 : interior[axis] + 1;
+    OpFoldResult spread = size;
+    if (step > 1) {
+      // max(0, (size - 1) * step + 1)
+      if (auto constant = getConstantIntValue(size)) {
+        spread = b.getIndexAttr(std::max<int64_t>(0, (*constant - 1) * step + 1));
+      } else {
+        Value length = arith::AddIOp::create(b, loc, arith::MulIOp::create(b, loc, arith::SubIOp::create(b, loc, index(size), constantIndex(1)), constantIndex(step)), constantIndex(1));
+        spread = Value(arith::MaxSIOp::create(b, loc, length, constantIndex(0)));
+      }
+    }
+    padded.push_back(sum(sum(spread, low[axis]), high[axis]));
+    steps.push_back(b.getIndexAttr(step));
+  }
+  return tensor::InsertSliceOp::create(b, loc, x, filled(scalarOf(scalar), padded), low, sizes, steps);
+}
+
+Value LinalgBuilder::concat(ArrayRef<Value> values, int64_t axis, RankedTensorType type) {
+  OpFoldResult total = b.getIndexAttr(0);
+  for (Value value : values)
+    total = sum(total, sizesOf(value)[axis]);
+  Sizes sizes = sizesOf(values.front());
+  sizes[axis] = total;
+  for (auto [i, size] : llvm::enumerate(type.getShape()))
+    if (!ShapedType::isDynamic(size))
+      sizes[i] = b.getIndexAttr(size);
+  Value result = empty(sizes, type.getElementType());
+  Sizes starts(type.getRank(), b.getIndexAttr(0)), ones(type.getRank(), b.getIndexAttr(1));
+  for (Value value : values) {
+    Sizes part = sizesOf(value);
+    result = tensor::InsertSliceOp::create(b, loc, value, result, starts, part, ones);
+    starts[axis] = sum(starts[axis], part[axis]);
+  }
+  return result;
+}
+
+Value LinalgBuilder::iota(const Sizes &sizes, int64_t axis, Type element) {
+  Value init = empty(sizes, core::signless(element));
+  int64_t rank = sizes.size();
+  SmallVector<utils::IteratorType> iterators(rank, utils::IteratorType::parallel);
+  return linalg::GenericOp::create(b, loc, init.getType(), ValueRange{}, init, ArrayRef<AffineMap>{b.getMultiDimIdentityMap(rank)}, iterators,
+                                   [&](OpBuilder &nested, Location l, ValueRange) {
+                                     Value i = arith::IndexCastOp::create(nested, l, nested.getI64Type(), linalg::IndexOp::create(nested, l, axis));
+                                     core::ScalarBuilder scalar{nested, l, nested.getI64Type()};
+                                     linalg::YieldOp::create(nested, l, scalar.cast(i, element));
+                                   })
+      .getResult(0);
+}

@@ -1,0 +1,375 @@
+// Resize and Upsample. Interpolation is separable: each axis is a sum of gathers with weights, which are constants where the sizes
+// are; nearest neighbours of an integer factor are a repetition.
+#include "compiler/OnnxToCore/Compose.h"
+#include <cmath>
+
+using namespace mlir;
+namespace mlc::decompose {
+
+namespace {
+enum class Mode { Nearest, Linear, Cubic };
+enum class Coordinates { HalfPixel, HalfPixelSymmetric, PytorchHalfPixel, AlignCorners, Asymmetric, TfCropAndResize };
+enum class Nearest { RoundPreferFloor, RoundPreferCeil, Floor, Ceil };
+
+struct Options {
+  Mode mode = Mode::Nearest;
+  Coordinates coordinates = Coordinates::Asymmetric;
+  Nearest nearest = Nearest::Floor;
+  double cubic = -0.75, extrapolation = 0;
+  bool excludesOutside = false, antialias = false;
+};
+
+/// What one axis becomes: `scale` is 0 where it is only known at run time, as size / in.
+struct Axis {
+  int64_t axis;
+  OpFoldResult in, out;
+  double scale;
+  double roiStart = 0, roiEnd = 1;
+};
+
+/// The elements that take part in each result: taps[k][o] with weights[k][o].
+struct Taps {
+  SmallVector<SmallVector<int64_t>> positions;
+  SmallVector<SmallVector<float>> weights;
+  SmallVector<bool> extrapolated;
+};
+} // namespace
+
+// ---- constant sizes: ported from onnx.reference, in doubles -------------------------------------------------------------
+
+static double coordinate(const Options &o, const Axis &a, int64_t in, int64_t out, double x) {
+  double width = a.scale * double(in);
+  switch (o.coordinates) {
+  case Coordinates::AlignCorners: return width == 1 ? 0 : x * double(in - 1) / (width - 1);
+  case Coordinates::Asymmetric: return x / a.scale;
+  case Coordinates::TfCropAndResize: {
+    double length = (a.roiEnd - a.roiStart) * double(in - 1);
+    return (width == 1 ? length / 2 : x * length / (width - 1)) + a.roiStart * double(in - 1);
+  }
+  case Coordinates::PytorchHalfPixel: return width == 1 ? -0.5 : (x + 0.5) / a.scale - 0.5;
+  case Coordinates::HalfPixel: return (x + 0.5) / a.scale - 0.5;
+  case Coordinates::HalfPixelSymmetric: return double(in) / 2 * (1 - double(out) / width) + (x + 0.5) / a.scale - 0.5;
+  }
+  llvm_unreachable("all modes are above");
+}
+
+static SmallVector<double> coefficients(const Options &o, double ratio, double scale) {
+  double A = o.cubic;
+  auto cubicAt = [&](double x) {
+    x = std::abs(x);
+    return x <= 1 ? ((A + 2) * x - (A + 3)) * x * x + 1 : x < 2 ? ((A * x - 5 * A) * x + 8 * A) * x - 4 * A : 0.0;
+  };
+  SmallVector<double> c;
+  if (o.mode == Mode::Nearest) {
+    bool isRight = ratio == 1 || o.nearest == Nearest::Ceil || (o.nearest == Nearest::RoundPreferFloor && ratio > 0.5) ||
+                   (o.nearest == Nearest::RoundPreferCeil && ratio >= 0.5);
+    return {isRight ? 0.0 : 1.0, isRight ? 1.0 : 0.0};
+  }
+  if (!o.antialias || scale >= 1) {
+    if (o.mode == Mode::Linear)
+      return {1 - ratio, ratio};
+    return {cubicAt(ratio + 1), cubicAt(ratio), cubicAt(1 - ratio), cubicAt(2 - ratio)};
+  }
+  int64_t reach = o.mode == Mode::Linear ? 1 : 2, start = int64_t(std::floor(-double(reach) / scale)) + 1, end = 2 - start;
+  double sum = 0;
+  for (int64_t i = start; i < end; ++i) {
+    double x = scale * (double(i) - ratio);
+    c.push_back(o.mode == Mode::Linear ? std::clamp(1 - std::abs(x), 0.0, 1.0) : cubicAt(x));
+    sum += c.back();
+  }
+  for (double &v : c)
+    v /= sum;
+  return c;
+}
+
+static Taps tapsOf(const Options &o, const Axis &a, int64_t in, int64_t out) {
+  Taps taps;
+  for (int64_t x = 0; x < out; ++x) {
+    double source = coordinate(o, a, in, out, double(x)), floor = std::floor(source);
+    bool isInteger = source == floor;
+    SmallVector<double> c = coefficients(o, isInteger ? 1 : source - floor, a.scale);
+    int64_t count = c.size();
+    // The nearest `count` positions; of two equally near the smaller one.
+    int64_t start = count % 2 == 0 ? int64_t(floor) + (isInteger ? -count / 2 : -count / 2 + 1)
+                                   : int64_t(floor) - (count - 1) / 2 + (source - floor > 0.5);
+    double sum = 0;
+    for (int64_t k = 0; k < count; ++k) {
+      if (o.excludesOutside && (start + k < 0 || start + k >= in))
+        c[k] = 0;
+      sum += c[k];
+    }
+    taps.positions.resize(count);
+    taps.weights.resize(count);
+    for (int64_t k = 0; k < count; ++k) {
+      taps.positions[k].push_back(std::clamp<int64_t>(start + k, 0, in - 1));
+      taps.weights[k].push_back(float(o.excludesOutside && sum != 0 ? c[k] / sum : c[k]));
+    }
+    taps.extrapolated.push_back(o.coordinates == Coordinates::TfCropAndResize && (source < 0 || source > double(in - 1)));
+  }
+  return taps;
+}
+
+/// Each element `factor` times.
+static Expr repeat(Expr x, int64_t axis, int64_t factor) {
+  CoreBuilder &b = *x.b;
+  Sizes wide = b.dims(x), merged = wide;
+  SmallVector<int64_t> axes = countingFrom(0, wide.size());
+  for (size_t d = axis + 1; d < axes.size(); ++d)
+    ++axes[d];
+  wide.insert(wide.begin() + axis + 1, b.builder.getIndexAttr(factor));
+  merged[axis] = b.indexProduct(merged[axis], b.builder.getIndexAttr(factor));
+  return b.reshape(b.broadcast(x, wide, axes), merged);
+}
+
+static Expr resizeStatic(CoreBuilder &b, Expr x, const Options &o, const Axis &a, int64_t in, int64_t out) {
+  Taps taps = tapsOf(o, a, in, out);
+  int64_t rank = CoreBuilder::rankOf(x);
+  Expr y;
+  if (o.mode == Mode::Nearest) {
+    SmallVector<int64_t> positions;
+    for (int64_t p = 0; p < out; ++p)
+      positions.push_back(taps.positions[taps.weights[1][p] != 0][p]);
+    bool isRepetition = out % in == 0;
+    for (int64_t p = 0; p < out && isRepetition; ++p)
+      isRepetition = positions[p] == p / (out / in);
+    y = isRepetition ? repeat(x, a.axis, out / in) : b.gather(x, b.ints(positions), a.axis);
+  } else {
+    Type element = CoreBuilder::elementOf(x);
+    for (size_t k = 0; k < taps.positions.size(); ++k) {
+      auto vector = RankedTensorType::get({out}, b.builder.getF32Type());
+      Expr weights = convert(b, b.constant(DenseElementsAttr::get(vector, ArrayRef<float>(taps.weights[k]))), element);
+      Expr term = b.gather(x, b.ints(taps.positions[k]), a.axis) * perChannel(weights, rank, a.axis);
+      y = k == 0 ? term : y + term;
+    }
+  }
+  if (llvm::is_contained(taps.extrapolated, true)) {
+    SmallVector<bool> flags(taps.extrapolated);
+    Expr isOutside = b.constant(DenseElementsAttr::get(RankedTensorType::get({out}, b.builder.getI1Type()), ArrayRef<bool>(flags)));
+    y = b.select(perChannel(isOutside, rank, a.axis), b.splat(o.extrapolation, CoreBuilder::elementOf(y)), y);
+  }
+  return y;
+}
+
+// ---- sizes known at run time ----------------------------------------------------------------------------------------------
+
+static Values resizeDynamic(Node &n, CoreBuilder &b, Expr x, const Options &o, const Axis &a) {
+  double factor = a.scale;
+  bool isWhole = factor >= 1 && factor == std::floor(factor) && factor < (1 << 20);
+  bool isFloorOfQuotient = (o.coordinates == Coordinates::Asymmetric && o.nearest == Nearest::Floor) ||
+                           ((o.coordinates == Coordinates::HalfPixel || o.coordinates == Coordinates::PytorchHalfPixel) &&
+                            (o.nearest == Nearest::RoundPreferFloor || o.nearest == Nearest::RoundPreferCeil));
+  if (o.mode == Mode::Nearest && isWhole && isFloorOfQuotient)
+    return repeat(x, a.axis, int64_t(factor));
+  if (o.mode == Mode::Cubic || o.excludesOutside || o.antialias || o.coordinates == Coordinates::TfCropAndResize ||
+      o.coordinates == Coordinates::HalfPixelSymmetric)
+    return n.unsupported("this mode on a dynamic size");
+  Type f32 = b.builder.getF32Type(), i64 = b.builder.getI64Type();
+  auto number = [&](OpFoldResult v) { return b.cast(b.fromElements({v}, i64, /*scalar=*/true), f32); };
+  Expr position = b.iota({a.out}, 0, f32), in = number(a.in), out = number(a.out), one = b.splat(1, f32);
+  Expr scale = factor ? b.splat(factor, f32) : out / in;
+  Expr source;
+  switch (o.coordinates) {
+  case Coordinates::AlignCorners: source = position * ((in - 1.0) / b.maximum((factor ? in * factor : out) - 1.0, one)); break;
+  case Coordinates::Asymmetric: source = position / scale; break;
+  default: source = (position + 0.5) / scale - 0.5; break;
+  }
+  Expr last = in - 1.0, floor = b.unary("floor", source);
+  auto gatherAt = [&](Expr at) { return b.gather(x, b.cast(b.minimum(b.maximum(at, 0.0), last), i64), a.axis); };
+  if (o.mode == Mode::Nearest) {
+    switch (o.nearest) {
+    case Nearest::Floor: return gatherAt(floor);
+    case Nearest::Ceil: return gatherAt(b.unary("ceil", source));
+    case Nearest::RoundPreferFloor: return gatherAt(b.unary("ceil", source - 0.5));
+    case Nearest::RoundPreferCeil: return gatherAt(b.unary("floor", source + 0.5));
+    }
+  }
+  Expr right = perChannel(convert(b, source - floor, CoreBuilder::elementOf(x)), CoreBuilder::rankOf(x), a.axis);
+  Expr lower = gatherAt(floor), upper = gatherAt(floor + 1.0);
+  return lower + (upper - lower) * right;
+}
+
+static Values resizeAxes(Node &n, CoreBuilder &b, const Options &o, ArrayRef<Axis> axes) {
+  Expr x = n.in(0);
+  Type element = n.element(0), wide = o.mode == Mode::Nearest || kindOf(element) == kFloat ? element : Type(b.builder.getF32Type());
+  Sizes sizes = b.dims(x);
+  for (const Axis &a : axes)
+    sizes[a.axis] = a.out;
+  if (!n.validSizes(sizes))
+    return failure();
+  x = convert(b, x, wide);
+  for (const Axis &a : axes) {
+    auto in = constantSize(a.in), out = constantSize(a.out);
+    if (o.coordinates != Coordinates::TfCropAndResize && (a.scale == 1 || n.known.isSame(a.in, a.out)))
+      continue;
+    if (!n.check(in != 0, "dimension {0} is empty", a.axis))
+      return failure();
+    if (in && out) {
+      if (*out > (1 << 24))
+        return n.unsupported("an axis of {0} elements", *out);
+      Axis exact = a;
+      if (exact.scale == 0)
+        exact.scale = double(*out) / double(*in);
+      if (o.antialias && exact.scale < 1e-3)
+        return n.unsupported("antialias with a scale of {0}", exact.scale);
+      if (*out == 0)
+        x = part(x, a.axis, b.builder.getIndexAttr(0), b.builder.getIndexAttr(0));
+      else
+        x = resizeStatic(b, x, o, exact, *in, *out);
+      continue;
+    }
+    Values y = resizeDynamic(n, b, x, o, a);
+    if (y.failed())
+      return failure();
+    x = b.expr(y.get()[0]);
+  }
+  if (wide != element) // integers are truncated, as the reference does it
+    return b.cast(x, element);
+  return x;
+}
+
+// ---- reading the node -----------------------------------------------------------------------------------------------------
+
+/// floor(in * scale)
+static std::optional<OpFoldResult> scaledSize(Node &n, OpFoldResult in, double scale) {
+  CoreBuilder &b = n.b;
+  if (!n.check(scale > 0 && scale < double(kElementsMax), "a scale is {0}", scale))
+    return std::nullopt;
+  if (scale == 1)
+    return in;
+  if (auto size = constantSize(in)) {
+    double result = std::floor(double(*size) * double(float(scale)));
+    if (!n.check(result <= double(kElementsMax), "a result of size {0} is too large", result))
+      return std::nullopt;
+    return OpFoldResult(b.builder.getIndexAttr(int64_t(result)));
+  }
+  for (int64_t denominator = 1; denominator <= 1024; denominator *= 2)
+    if (double numerator = scale * double(denominator); numerator == std::floor(numerator) && numerator < double(1 << 30)) {
+      OpFoldResult product = b.indexProduct(in, b.builder.getIndexAttr(int64_t(numerator)));
+      return denominator == 1 ? product : b.indexFloorDiv(product, b.builder.getIndexAttr(denominator));
+    }
+  (void)n.unsupported("a scale of {0} on a dynamic size", scale);
+  return std::nullopt;
+}
+
+static std::optional<SmallVector<Axis>> axesByScales(Node &n, ArrayRef<int64_t> axes, ArrayRef<double> scales) {
+  if (!n.check(axes.size() == scales.size(), "{0} scales for {1} axes", scales.size(), axes.size()))
+    return std::nullopt;
+  SmallVector<Axis> result;
+  for (auto [axis, scale] : llvm::zip_equal(axes, scales)) {
+    OpFoldResult in = n.b.dim(n.in(0), axis);
+    auto out = scaledSize(n, in, scale);
+    if (!out)
+      return std::nullopt;
+    result.push_back({axis, in, *out, scale});
+  }
+  return result;
+}
+
+static Values upsampleBy(Node &n, CoreBuilder &b, ArrayRef<double> scales) {
+  auto mode = n.choice("mode", "nearest", {"nearest", "linear", "bilinear"});
+  auto axes = axesByScales(n, countingFrom(0, n.rank(0)), scales);
+  if (!mode || !axes)
+    return failure();
+  Options o;
+  o.mode = *mode ? Mode::Linear : Mode::Nearest;
+  // Opset 10's Resize may also reduce; ONNX Runtime rounds up then.
+  if (llvm::any_of(scales, [](double s) { return s < 1; }))
+    o.nearest = Nearest::Ceil;
+  return resizeAxes(n, b, o, *axes);
+}
+
+// Opset 1: [N, C, H, W] by two attributes; 7: one attribute; 9 (and Resize 10): an input.
+static Values upsamplePlane(Node &n, CoreBuilder &b) {
+  if (!n.ranked(0, 4, 4, "the input"))
+    return failure();
+  return upsampleBy(n, b, {1, 1, n.f32("height_scale", 1), n.f32("width_scale", 1)});
+}
+static Values upsampleByAttribute(Node &n, CoreBuilder &b) { return upsampleBy(n, b, n.floats("scales")); }
+static Values upsample(Node &n, CoreBuilder &b) {
+  auto scales = n.constantFloats(1, "scales");
+  return scales ? upsampleBy(n, b, *scales) : failure();
+}
+
+static bool isGiven(Node &n, int64_t i) {
+  if (!n.has(i))
+    return false;
+  n.markRead(i); // an empty tensor means absent
+  return !(n.type(i).hasStaticShape() && n.type(i).getNumElements() == 0);
+}
+
+static Values resize(Node &n, CoreBuilder &b) {
+  Options o;
+  auto mode = n.choice("mode", "nearest", {"nearest", "linear", "cubic"});
+  auto coordinates = n.choice("coordinate_transformation_mode", "half_pixel",
+                              {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize", "tf_half_pixel_for_nn"});
+  auto nearest = n.choice("nearest_mode", "round_prefer_floor", {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"});
+  auto policy = n.choice("keep_aspect_ratio_policy", "stretch", {"stretch", "not_larger", "not_smaller"});
+  o.cubic = n.f32("cubic_coeff_a", -0.75);
+  o.extrapolation = n.f32("extrapolation_value", 0);
+  o.excludesOutside = n.i64("exclude_outside", 0);
+  o.antialias = n.i64("antialias", 0);
+  auto axes = n.axes(n.ints("axes", countingFrom(0, n.rank(0))), n.rank(0));
+  if (!mode || !coordinates || !nearest || !policy || !axes)
+    return failure();
+  if (*coordinates == 6)
+    return n.unsupported("coordinate_transformation_mode \"tf_half_pixel_for_nn\"");
+  o.mode = Mode(*mode);
+  o.coordinates = Coordinates(*coordinates);
+  o.nearest = Nearest(*nearest);
+  std::optional<SmallVector<Axis>> list;
+  if (isGiven(n, 2)) {
+    if (!n.check(!isGiven(n, 3), "both scales and sizes are given"))
+      return failure();
+    auto scales = n.constantFloats(2, "scales");
+    list = scales ? axesByScales(n, *axes, *scales) : std::nullopt;
+    n.markRead(3);
+  } else if (isGiven(n, 3)) {
+    n.markRead(2);
+    auto sizes = n.sizes(3);
+    if (!sizes || !n.check(sizes->size() == axes->size(), "{0} sizes for {1} axes", sizes->size(), axes->size()))
+      return failure();
+    list.emplace();
+    for (auto [axis, size] : llvm::zip_equal(*axes, *sizes))
+      list->push_back({axis, b.dim(n.in(0), axis), size, 0});
+    if (*policy) {
+      double scale = *policy == 1 ? INFINITY : 0;
+      for (Axis &a : *list) {
+        auto in = constantSize(a.in), out = constantSize(a.out);
+        if (!in || !out || *in == 0)
+          return n.unsupported("keep_aspect_ratio_policy on a dynamic size");
+        double own = double(*out) / double(*in);
+        scale = *policy == 1 ? std::min(scale, own) : std::max(scale, own);
+      }
+      for (Axis &a : *list) {
+        a.out = b.builder.getIndexAttr(int64_t(std::floor(scale * double(*constantSize(a.in)) + 0.5)));
+        a.scale = scale;
+      }
+    }
+  } else {
+    return n.fail("neither scales nor sizes are given");
+  }
+  if (!list)
+    return failure();
+  if (o.coordinates == Coordinates::TfCropAndResize) {
+    auto roi = isGiven(n, 1) ? n.constantFloats(1, "roi") : std::nullopt;
+    if (n.failed() || !n.check(roi && roi->size() == 2 * list->size(), "roi has not twice as many numbers as there are axes"))
+      return failure();
+    for (size_t i = 0; i < list->size(); ++i) {
+      (*list)[i].roiStart = (*roi)[i];
+      (*list)[i].roiEnd = (*roi)[list->size() + i];
+    }
+  }
+  n.markRead(1);
+  return resizeAxes(n, b, o, *list);
+}
+
+static const Rule rules[] = {
+    {"Upsample", 1, upsamplePlane, 1, kNumber},
+    {"Upsample", 7, upsampleByAttribute, 1, kNumber},
+    {"Upsample", 9, upsample, 2, kNumber},
+    {"Resize", 10, upsample, 2, kNumber},
+    {"Resize", 11, resize, 1, kNumber},
+};
+const ArrayRef<Rule> resizeRules(rules);
+
+} // namespace mlc::decompose
