@@ -22,11 +22,14 @@ public:
 
   /// A pass on the module.
   Stages &run(std::unique_ptr<Pass> pass) {
-    return runPass(std::move(pass), [](OpPassManager &manager, std::unique_ptr<Pass> pass) { manager.addPass(std::move(pass)); });
+    return runPass(std::move(pass),
+                   [](OpPassManager &manager, std::unique_ptr<Pass> pass) { manager.addPass(std::move(pass)); });
   }
   /// A pass on every function.
   Stages &runOnFunctions(std::unique_ptr<Pass> pass) {
-    return runPass(std::move(pass), [](OpPassManager &manager, std::unique_ptr<Pass> pass) { manager.addNestedPass<func::FuncOp>(std::move(pass)); });
+    return runPass(std::move(pass), [](OpPassManager &manager, std::unique_ptr<Pass> pass) {
+      manager.addNestedPass<func::FuncOp>(std::move(pass));
+    });
   }
   bool failed() const { return hasFailed; }
 
@@ -101,7 +104,8 @@ void reportGroups(ModuleOp module, const mlc::Artifact &artifact) {
 
 void reportMemory(const mlc::Artifact &artifact) {
   auto line = [](StringRef what, std::optional<int64_t> bytes) {
-    llvm::errs() << "memory: " << what << ' ' << (bytes ? std::to_string(*bytes) + " bytes" : "depends on symbolic dimensions") << "\n";
+    llvm::errs() << "memory: " << what << ' '
+                 << (bytes ? std::to_string(*bytes) + " bytes" : "depends on symbolic dimensions") << "\n";
   };
   line("weights", artifact.weightsBytes);
   line("state", artifact.stateBytes);
@@ -181,7 +185,9 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
   if (options.emit == EmitKind::Tiled)
     return printStage(module, output);
 
-  stages.runOnFunctions(createCanonicalizerPass()).runOnFunctions(createCSEPass()).runOnFunctions(createLoopInvariantCodeMotionPass());
+  stages.runOnFunctions(createCanonicalizerPass())
+      .runOnFunctions(createCSEPass())
+      .runOnFunctions(createLoopInvariantCodeMotionPass());
   if (onGpu) {
     stages.run(createOutlineGpuKernels()).run(createLowerToNVVM());
     if (stages.failed() || failed(emitPtx(module, gpu)))

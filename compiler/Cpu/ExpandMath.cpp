@@ -71,13 +71,23 @@ struct Code {
   Value less(Value x, Value y) const { return cmp(P::OLT, x, y); }
   Value greater(Value x, Value y) const { return cmp(P::OGT, x, y); }
   Value equal(Value x, Value y) const { return cmp(P::OEQ, x, y); }
-  Value select(Value condition, Value yes, Value no) const { return arith::SelectOp::create(b, loc, condition, yes, no); }
+  Value select(Value condition, Value yes, Value no) const {
+    return arith::SelectOp::create(b, loc, condition, yes, no);
+  }
   Value both(Value x, Value y) const { return arith::AndIOp::create(b, loc, x, y); }
   Value either(Value x, Value y) const { return arith::OrIOp::create(b, loc, x, y); }
-  Value negate(Value x) const { return arith::XOrIOp::create(b, loc, x, constant(like(b.getI1Type()), b.getBoolAttr(true))); }
+  Value negate(Value x) const {
+    return arith::XOrIOp::create(b, loc, x, constant(like(b.getI1Type()), b.getBoolAttr(true)));
+  }
   // Clamps that keep NaN; each is one max or min instruction.
-  Value atLeast(Value x, double low) const { Value k = of(x, low); return select(greater(k, x), k, x); }
-  Value atMost(Value x, double high) const { Value k = of(x, high); return select(less(k, x), k, x); }
+  Value atLeast(Value x, double low) const {
+    Value k = of(x, low);
+    return select(greater(k, x), k, x);
+  }
+  Value atMost(Value x, double high) const {
+    Value k = of(x, high);
+    return select(less(k, x), k, x);
+  }
 
   Value iadd(Value x, Value y) const { return arith::AddIOp::create(b, loc, x, y); }
   Value isub(Value x, Value y) const { return arith::SubIOp::create(b, loc, x, y); }
@@ -87,8 +97,12 @@ struct Code {
   Value isZero(Value x) const { return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, x, i(0)); }
   Value toInt(Value x) const { return arith::FPToSIOp::create(b, loc, i32(), x); }
   Value toFloat(Value x) const { return arith::SIToFPOp::create(b, loc, f32(), x); }
-  Value bits(Value x) const { return arith::BitcastOp::create(b, loc, getElementTypeOrSelf(x).isF64() ? i64() : i32(), x); }
-  Value fromBits(Value x) const { return arith::BitcastOp::create(b, loc, getElementTypeOrSelf(x).isInteger(64) ? f64() : f32(), x); }
+  Value bits(Value x) const {
+    return arith::BitcastOp::create(b, loc, getElementTypeOrSelf(x).isF64() ? i64() : i32(), x);
+  }
+  Value fromBits(Value x) const {
+    return arith::BitcastOp::create(b, loc, getElementTypeOrSelf(x).isInteger(64) ? f64() : f32(), x);
+  }
   Value wide(Value x) const { return arith::ExtFOp::create(b, loc, f64(), x); }
   Value narrow(Value x) const { return arith::TruncFOp::create(b, loc, f32(), x); }
 
@@ -113,11 +127,14 @@ struct Code {
   }
 
   /// 2^(n - down): exponent bits; n - down must be in [-127, 127], and -127 gives 0.
-  Value power(Value magic, int32_t down) const { return fromBits(iadd(shl(bits(magic), i(23)), i((127 - down) << 23))); }
+  Value power(Value magic, int32_t down) const {
+    return fromBits(iadd(shl(bits(magic), i(23)), i((127 - down) << 23)));
+  }
 
   /// 2^(1 - down) * e^r * 2^n.
   Value expOf(Value r, Value magic, int32_t down) const {
-    Value twice = polynomial(r, {2 * 1.9875691500e-4, 2 * 1.3981999507e-3, 2 * 8.3334519073e-3, 2 * 4.1665795894e-2, 2 * 1.6666665459e-1, 1.0, 2.0, 2.0});
+    Value twice = polynomial(r, {2 * 1.9875691500e-4, 2 * 1.3981999507e-3, 2 * 8.3334519073e-3, 2 * 4.1665795894e-2,
+                                 2 * 1.6666665459e-1, 1.0, 2.0, 2.0});
     return mul(twice, power(magic, down));
   }
 
@@ -142,7 +159,8 @@ struct Code {
   // 2 (2^(n-1) (e^r - 1) + (2^(n-1) - 1/2))
   Value expm1(Value x) const {
     Reduced p = reduce(atMost(atLeast(x, -18.0), 89.0));
-    Value q = polynomial(p.r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1});
+    Value q = polynomial(
+        p.r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1});
     Value e = fma(q, mul(p.r, p.r), p.r), scale = power(p.magic, 1);
     Value half = fma(scale, e, sub(scale, c(0.5)));
     return add(half, half);
@@ -163,7 +181,8 @@ struct Code {
   // Odd rational of degree 13/6 (Eigen, generic_fast_tanh).
   Value tanh(Value x) const {
     Value clamped = atMost(atLeast(x, -7.90531110763549805), 7.90531110763549805), z = mul(clamped, clamped);
-    Value p = polynomial(z, {-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-8, 1.48572235717979e-5, 6.37261928875436e-4, 4.89352455891786e-3});
+    Value p = polynomial(z, {-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-8,
+                             1.48572235717979e-5, 6.37261928875436e-4, 4.89352455891786e-3});
     Value q = polynomial(z, {1.19825839466702e-6, 1.18534705686654e-4, 2.26843463243900e-3, 4.89352518554385e-3});
     return select(less(abs(x), c(0.0004)), x, div(mul(p, clamped), q));
   }
@@ -172,8 +191,10 @@ struct Code {
   Value erf(Value x) const {
     x = atMost(atLeast(x, -4.0), 4.0);
     Value z = mul(x, x);
-    Value p = polynomial(z, {-2.72614225801306e-10, 2.77068142495902e-8, -2.10102402082508e-6, -5.69250639462346e-5, -7.34990630326855e-4, -2.95459980854025e-3, -1.60960333262415e-2});
-    Value q = polynomial(z, {-1.45660718464996e-5, -2.13374055278905e-4, -1.68282697438203e-3, -7.37332916720468e-3, -1.42647390514189e-2});
+    Value p = polynomial(z, {-2.72614225801306e-10, 2.77068142495902e-8, -2.10102402082508e-6, -5.69250639462346e-5,
+                             -7.34990630326855e-4, -2.95459980854025e-3, -1.60960333262415e-2});
+    Value q = polynomial(z, {-1.45660718464996e-5, -2.13374055278905e-4, -1.68282697438203e-3, -7.37332916720468e-3,
+                             -1.42647390514189e-2});
     return div(mul(p, x), q);
   }
 
@@ -195,7 +216,8 @@ struct Code {
   Logarithm logarithm(Value x) const {
     auto [m, n] = mantissa(x);
     Value f = sub(m, c(1.0)), z = mul(f, f);
-    Value p = polynomial(f, {7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1});
+    Value p = polynomial(f, {7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
+                             -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1});
     return {n, f, fma(mul(p, f), z, mul(c(-0.5), z))};
   }
   /// log of 0, of negative numbers, of infinity and of NaN.
@@ -236,7 +258,8 @@ struct Code {
 
   Value asinh(Value x) const {
     Value a = abs(x), z = mul(x, x);
-    Value small = fma(mul(polynomial(z, {2.0122003309e-2, -4.2699340972e-2, 7.4847586088e-2, -1.6666288134e-1}), z), x, x);
+    Value small =
+        fma(mul(polynomial(z, {2.0122003309e-2, -4.2699340972e-2, 7.4847586088e-2, -1.6666288134e-1}), z), x, x);
     Value huge = greater(a, c(1e9)); // log1p(a + a^2 / (1 + sqrt(a^2 + 1))), and log(2a) where a^2 might overflow
     Value large = log1p(select(huge, a, add(a, div(z, add(c(1.0), sqrt(add(z, c(1.0))))))));
     large = add(large, select(huge, c(kLn2), c(0.0)));
@@ -244,7 +267,8 @@ struct Code {
   }
   Value acosh(Value x) const {
     Value z = sub(x, c(1.0));
-    Value small = mul(polynomial(z, {1.7596881071e-3, -7.5272886713e-3, 2.6454905019e-2, -1.1784741703e-1, 1.4142135263}), sqrt(z));
+    Value small = mul(
+        polynomial(z, {1.7596881071e-3, -7.5272886713e-3, 2.6454905019e-2, -1.1784741703e-1, 1.4142135263}), sqrt(z));
     Value huge = greater(x, c(1e9));
     Value large = log(select(huge, x, add(x, sqrt(mul(z, add(x, c(1.0)))))));
     large = add(large, select(huge, c(kLn2), c(0.0)));
@@ -252,7 +276,10 @@ struct Code {
   }
   Value atanh(Value x) const {
     Value z = mul(x, x);
-    Value small = fma(mul(polynomial(z, {1.81740078349e-1, 8.24370301058e-2, 1.46691431730e-1, 1.99782164500e-1, 3.33337300303e-1}), z), x, x);
+    Value small = fma(
+        mul(polynomial(z, {1.81740078349e-1, 8.24370301058e-2, 1.46691431730e-1, 1.99782164500e-1, 3.33337300303e-1}),
+            z),
+        x, x);
     Value large = mul(c(0.5), log(div(add(c(1.0), x), sub(c(1.0), x))));
     return select(less(abs(x), c(0.5)), small, large);
   }
@@ -272,7 +299,8 @@ struct Code {
     Value quadrant = arith::TruncIOp::create(b, loc, i32(), bits(magic));
     Value r = narrow(rest), z = mul(r, r);
     Value sine = fma(mul(polynomial(z, {-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1}), z), r, r);
-    Value cosine = fma(polynomial(z, {2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2}), mul(z, z), fma(c(-0.5), z, c(1.0)));
+    Value cosine = fma(polynomial(z, {2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2}), mul(z, z),
+                       fma(c(-0.5), z, c(1.0)));
     return {sine, cosine, quadrant};
   }
   /// Moved on by `quarter` quarter turns: the sine of it.
@@ -291,7 +319,9 @@ struct Code {
 
   /// asin(s) for |s| <= 1/2, z = s^2.
   Value asinSmall(Value s, Value z) const {
-    return fma(mul(polynomial(z, {4.2163199048e-2, 2.4181311049e-2, 4.5470025998e-2, 7.4953002686e-2, 1.6666752422e-1}), z), s, s);
+    return fma(
+        mul(polynomial(z, {4.2163199048e-2, 2.4181311049e-2, 4.5470025998e-2, 7.4953002686e-2, 1.6666752422e-1}), z), s,
+        s);
   }
   // asin(x) = pi/2 - 2 asin(sqrt((1 - x) / 2))
   Value asin(Value x) const {
@@ -310,7 +340,8 @@ struct Code {
   Value atanUnit(Value numerator, Value denominator) const {
     // above tan(pi/8): pi/4 + atan((q - 1) / (q + 1))
     Value large = greater(numerator, mul(denominator, c(0.41421356237)));
-    Value q = div(select(large, sub(numerator, denominator), numerator), select(large, add(numerator, denominator), denominator));
+    Value q = div(select(large, sub(numerator, denominator), numerator),
+                  select(large, add(numerator, denominator), denominator));
     Value z = mul(q, q);
     Value p = mul(polynomial(z, {8.05374449538e-2, -1.38776856032e-1, 1.99777106478e-1, -3.33329491539e-1}), z);
     return add(select(large, c(kPi / 4), c(0.0)), fma(p, q, q));
@@ -342,14 +373,16 @@ struct Code {
     // log2(m) = 2/ln2 (s + s^3/3 + s^5/5 + ...), s = (m - 1) / (m + 1), |s| < 0.172
     Value md = wide(m), s = div(sub(md, d(1.0)), add(md, d(1.0))), z = mul(s, s);
     double scale = 2 * kLog2e;
-    Value series = polynomial(z, {scale / 15, scale / 13, scale / 11, scale / 9, scale / 7, scale / 5, scale / 3, scale});
+    Value series =
+        polynomial(z, {scale / 15, scale / 13, scale / 11, scale / 9, scale / 7, scale / 5, scale / 3, scale});
     Value log = fma(series, s, wide(n));
     log = select(equal(a, c(0.0)), d(-kInfinity), log);
     log = select(equal(a, c(kInfinity)), d(kInfinity), log);
     Value t = mul(wide(y), log);
     t = atMost(atLeast(t, -200.0), 200.0);
     Value magic = add(t, d(6755399441055744.0)), r = mul(sub(t, sub(magic, d(6755399441055744.0))), d(kLn2));
-    Value e = polynomial(r, {1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0});
+    Value e =
+        polynomial(r, {1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0});
     Value power = fromBits(iadd(shl(bits(magic), l(52)), l(int64_t(1023) << 52)));
     Value result = narrow(mul(e, power));
     // Signs and special cases of C's pow.
@@ -466,7 +499,8 @@ struct ExpandMath : mlc::impl::ExpandMathBase<ExpandMath> {
   void runOnOperation() override {
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) {
-      if (op->getNumResults() == 1 && (isa_and_nonnull<math::MathDialect>(op->getDialect()) || isa<arith::MaximumFOp, arith::MinimumFOp>(op)))
+      if (op->getNumResults() == 1 &&
+          (isa_and_nonnull<math::MathDialect>(op->getDialect()) || isa<arith::MaximumFOp, arith::MinimumFOp>(op)))
         ops.push_back(op);
     });
     for (Operation *op : ops) {

@@ -50,7 +50,9 @@ public:
   }
 
 private:
-  Value constant(OpBuilder &b, Location loc, int64_t value) { return LLVM::ConstantOp::create(b, loc, b.getI64IntegerAttr(value)); }
+  Value constant(OpBuilder &b, Location loc, int64_t value) {
+    return LLVM::ConstantOp::create(b, loc, b.getI64IntegerAttr(value));
+  }
   Value toInteger(OpBuilder &b, Location loc, Value index) { return arith::IndexCastOp::create(b, loc, i64, index); }
 
   /// call->field
@@ -62,7 +64,8 @@ private:
   }
   /// array[position]
   Value loadElement(OpBuilder &b, Location loc, Type type, Value array, int64_t position) {
-    Value address = LLVM::GEPOp::create(b, loc, pointer, type, array, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(position)});
+    Value address =
+        LLVM::GEPOp::create(b, loc, pointer, type, array, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(position)});
     return LLVM::LoadOp::create(b, loc, type, address);
   }
 
@@ -84,7 +87,9 @@ private:
   }
 
   /// Index values as i64, so that they can live in a structure.
-  Value asField(OpBuilder &b, Location loc, Value value) { return value.getType().isIndex() ? toInteger(b, loc, value) : value; }
+  Value asField(OpBuilder &b, Location loc, Value value) {
+    return value.getType().isIndex() ? toInteger(b, loc, value) : value;
+  }
 
   void lower(mlc::rt::DimOp op) {
     OpBuilder b(op);
@@ -102,7 +107,10 @@ private:
       Value array = loadField(b, loc, op.getCall(), op.getSpace() == "input" ? Inputs : Outputs);
       base = loadElement(b, loc, pointer, array, op.getPosition());
     } else {
-      base = loadField(b, loc, op.getCall(), op.getSpace() == "weights" ? Weights : op.getSpace() == "state" ? State : Arena);
+      base = loadField(b, loc, op.getCall(),
+                       op.getSpace() == "weights" ? Weights
+                       : op.getSpace() == "state" ? State
+                                                  : Arena);
     }
     if (op.getOffset())
       base = LLVM::GEPOp::create(b, loc, pointer, b.getI8Type(), base, toInteger(b, loc, op.getOffset()));
@@ -115,14 +123,16 @@ private:
     Location loc = op.getLoc();
     auto task = symbols.lookup<func::FuncOp>(op.getTask());
     auto type = llvmFunctionType(context, static_cast<mlc_task>(nullptr));
-    auto thunk = LLVM::LLVMFuncOp::create(detached, loc, (op.getTask() + "_thunk").str(), type, LLVM::Linkage::Internal);
+    auto thunk =
+        LLVM::LLVMFuncOp::create(detached, loc, (op.getTask() + "_thunk").str(), type, LLVM::Linkage::Internal);
     symbols.insert(thunk, std::next(task->getIterator()));
     OpBuilder b(context);
     Block *entry = thunk.addEntryBlock(b);
     b.setInsertionPointToEnd(entry);
     SmallVector<Value> arguments;
     for (auto [number, field] : llvm::enumerate(captured.getBody())) {
-      Value address = LLVM::GEPOp::create(b, loc, pointer, captured, entry->getArgument(0), ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(number)});
+      Value address = LLVM::GEPOp::create(b, loc, pointer, captured, entry->getArgument(0),
+                                          ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(number)});
       arguments.push_back(LLVM::LoadOp::create(b, loc, field, address));
     }
     arguments.push_back(entry->getArgument(1));
@@ -144,7 +154,8 @@ private:
     auto captured = LLVM::LLVMStructType::getLiteral(context, llvm::to_vector(ValueRange(values).getTypes()));
     Value memory = stack(op, captured);
     for (auto [number, value] : llvm::enumerate(values)) {
-      Value address = LLVM::GEPOp::create(b, loc, pointer, captured, memory, ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(number)});
+      Value address = LLVM::GEPOp::create(b, loc, pointer, captured, memory,
+                                          ArrayRef<LLVM::GEPArg>{0, static_cast<int32_t>(number)});
       LLVM::StoreOp::create(b, loc, value, address);
     }
     Value thunk = LLVM::AddressOfOp::create(b, loc, makeThunk(op, captured));
@@ -162,7 +173,8 @@ private:
     if (!global) {
       std::string terminated = (message + StringRef("\0", 1)).str();
       auto type = LLVM::LLVMArrayType::get(b.getI8Type(), terminated.size());
-      global = LLVM::GlobalOp::create(detached, loc, type, /*isConstant=*/true, LLVM::Linkage::Internal, "message", b.getStringAttr(terminated));
+      global = LLVM::GlobalOp::create(detached, loc, type, /*isConstant=*/true, LLVM::Linkage::Internal, "message",
+                                      b.getStringAttr(terminated));
       symbols.insert(global, module.getBody()->begin());
     }
     return LLVM::AddressOfOp::create(b, loc, global);
@@ -176,7 +188,9 @@ private:
     OpBuilder b(context);
     Block *failed = b.createBlock(after);
     Value status = callRuntime(b, loc, "mlc_rt_fail",
-                               {op.getCall(), text(b, loc, op.getMessage()), toInteger(b, loc, op.getA()), toInteger(b, loc, op.getB())}).getResult();
+                               {op.getCall(), text(b, loc, op.getMessage()), toInteger(b, loc, op.getA()),
+                                toInteger(b, loc, op.getB())})
+                       .getResult();
     returnFrom(b, loc, function, status);
     b.setInsertionPointToEnd(before);
     cf::CondBranchOp::create(b, loc, op.getCondition(), after, failed);
@@ -192,12 +206,14 @@ private:
     for (auto [number, argument] : llvm::enumerate(op.getArguments())) {
       Value value = asField(b, loc, argument), memory = stack(op, value.getType());
       LLVM::StoreOp::create(b, loc, value, memory);
-      Value address = LLVM::GEPOp::create(b, loc, pointer, pointer, array, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(number)});
+      Value address =
+          LLVM::GEPOp::create(b, loc, pointer, pointer, array, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(number)});
       LLVM::StoreOp::create(b, loc, memory, address);
     }
     Value status = callRuntime(b, loc, "mlc_rt_launch",
                                {op.getCall(), constant(b, loc, op.getKernel()), toInteger(b, loc, op.getBlocks()),
-                                constant(b, loc, op.getThreads()), array, constant(b, loc, count)}).getResult();
+                                constant(b, loc, op.getThreads()), array, constant(b, loc, count)})
+                       .getResult();
     Value zero = arith::ConstantIntOp::create(b, loc, 0, 32);
     Value good = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, status, zero);
     Block *before = op->getBlock(), *after = before->splitBlock(op);

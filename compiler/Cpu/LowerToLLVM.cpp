@@ -70,7 +70,8 @@ void placeTemporaries(func::FuncOp function) {
 struct TruncateThroughF32 : OpRewritePattern<arith::TruncFOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(arith::TruncFOp op, PatternRewriter &b) const override {
-    if (!getElementTypeOrSelf(op.getIn().getType()).isF64() || getElementTypeOrSelf(op.getType()).getIntOrFloatBitWidth() != 16)
+    if (!getElementTypeOrSelf(op.getIn().getType()).isF64() ||
+        getElementTypeOrSelf(op.getType()).getIntOrFloatBitWidth() != 16)
       return b.notifyMatchFailure(op, "not f64 to 16 bits");
     Location loc = op.getLoc();
     auto like = [&](Type element) -> Type {
@@ -78,11 +79,15 @@ struct TruncateThroughF32 : OpRewritePattern<arith::TruncFOp> {
       return vector ? Type(vector.clone(element)) : element;
     };
     Type f32 = like(b.getF32Type()), i32 = like(b.getI32Type()), f64 = op.getIn().getType();
-    Value one = arith::ConstantOp::create(b, loc, isa<VectorType>(i32) ? TypedAttr(DenseElementsAttr::get(cast<ShapedType>(i32), b.getI32IntegerAttr(1)))
-                                                                      : TypedAttr(b.getI32IntegerAttr(1)));
-    Value x = op.getIn(), nearest = arith::TruncFOp::create(b, loc, f32, x), back = arith::ExtFOp::create(b, loc, f64, nearest);
+    Value one = arith::ConstantOp::create(
+        b, loc,
+        isa<VectorType>(i32) ? TypedAttr(DenseElementsAttr::get(cast<ShapedType>(i32), b.getI32IntegerAttr(1)))
+                             : TypedAttr(b.getI32IntegerAttr(1)));
+    Value x = op.getIn(), nearest = arith::TruncFOp::create(b, loc, f32, x),
+          back = arith::ExtFOp::create(b, loc, f64, nearest);
     Value bits = arith::BitcastOp::create(b, loc, i32, nearest);
-    Value tooFar = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, math::AbsFOp::create(b, loc, back), math::AbsFOp::create(b, loc, x));
+    Value tooFar = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, math::AbsFOp::create(b, loc, back),
+                                         math::AbsFOp::create(b, loc, x));
     Value towardsZero = arith::SelectOp::create(b, loc, tooFar, arith::SubIOp::create(b, loc, bits, one), bits);
     Value inexact = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::ONE, back, x);
     Value odd = arith::SelectOp::create(b, loc, inexact, arith::OrIOp::create(b, loc, towardsZero, one), bits);
@@ -108,8 +113,9 @@ void passKindsOn(ModuleOp module, const llvm::StringMap<std::string> &kinds) {
 
 struct LowerToLLVM : mlc::impl::LowerToLLVMBase<LowerToLLVM> {
   void getDependentDialects(DialectRegistry &registry) const override {
-    registry.insert<LLVM::LLVMDialect, affine::AffineDialect, arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, index::IndexDialect,
-                    math::MathDialect, memref::MemRefDialect, scf::SCFDialect, vector::VectorDialect>();
+    registry.insert<LLVM::LLVMDialect, affine::AffineDialect, arith::ArithDialect, cf::ControlFlowDialect,
+                    func::FuncDialect, index::IndexDialect, math::MathDialect, memref::MemRefDialect, scf::SCFDialect,
+                    vector::VectorDialect>();
   }
 
   LogicalResult narrow(ModuleOp module) {
@@ -135,8 +141,9 @@ struct LowerToLLVM : mlc::impl::LowerToLLVMBase<LowerToLLVM> {
     populateMathToLibmConversionPatterns(patterns);
     ConversionTarget target(getContext());
     target.markUnknownOpDynamicallyLegal([](Operation *) { return true; });
-    target.addIllegalOp<math::AcosOp, math::AcoshOp, math::AsinOp, math::AsinhOp, math::AtanOp, math::Atan2Op, math::AtanhOp, math::CbrtOp,
-                        math::CoshOp, math::ErfOp, math::ErfcOp, math::ExpM1Op, math::Log1pOp, math::SinhOp, math::TanOp, math::TanhOp>();
+    target.addIllegalOp<math::AcosOp, math::AcoshOp, math::AsinOp, math::AsinhOp, math::AtanOp, math::Atan2Op,
+                        math::AtanhOp, math::CbrtOp, math::CoshOp, math::ErfOp, math::ErfcOp, math::ExpM1Op,
+                        math::Log1pOp, math::SinhOp, math::TanOp, math::TanhOp>();
     return applyPartialConversion(module, target, std::move(patterns));
   }
 
@@ -173,8 +180,8 @@ struct LowerToLLVM : mlc::impl::LowerToLLVMBase<LowerToLLVM> {
         kinds[function.getName()] = kind.str();
       placeTemporaries(function);
     }
-    if (failed(narrow(module)) || failed(flatten(module)) || failed(mlc::passMemRefsAsPointers(module)) || failed(mlc::lowerRuntimeOps(module)) || failed(callLibm(module)) ||
-         failed(convert(module)))
+    if (failed(narrow(module)) || failed(flatten(module)) || failed(mlc::passMemRefsAsPointers(module)) ||
+        failed(mlc::lowerRuntimeOps(module)) || failed(callLibm(module)) || failed(convert(module)))
       return signalPassFailure();
     passKindsOn(module, kinds);
     for (auto function : module.getOps<LLVM::LLVMFuncOp>())

@@ -37,15 +37,20 @@ struct Descriptor {
   Location loc;
   Value value;
 
-  void set(Value field, ArrayRef<int64_t> position) { value = LLVM::InsertValueOp::create(b, loc, value, field, position); }
+  void set(Value field, ArrayRef<int64_t> position) {
+    value = LLVM::InsertValueOp::create(b, loc, value, field, position);
+  }
   void setIndex(Value index, ArrayRef<int64_t> position) {
     set(arith::IndexCastOp::create(b, loc, b.getI64Type(), index), position);
   }
   Value get(ArrayRef<int64_t> position) { return LLVM::ExtractValueOp::create(b, loc, value, position); }
-  Value getIndex(ArrayRef<int64_t> position) { return arith::IndexCastOp::create(b, loc, b.getIndexType(), get(position)); }
+  Value getIndex(ArrayRef<int64_t> position) {
+    return arith::IndexCastOp::create(b, loc, b.getIndexType(), get(position));
+  }
 };
 
-Value build(OpBuilder &b, Location loc, MemRefType type, const Layout &layout, Value pointer, ArrayRef<Value> sizes, ArrayRef<Value> strides) {
+Value build(OpBuilder &b, Location loc, MemRefType type, const Layout &layout, Value pointer, ArrayRef<Value> sizes,
+            ArrayRef<Value> strides) {
   Descriptor descriptor{b, loc, LLVM::PoisonOp::create(b, loc, descriptorType(type))};
   descriptor.set(pointer, {0});
   descriptor.set(pointer, {1});
@@ -76,8 +81,9 @@ SmallVector<Value> rowMajorStrides(OpBuilder &b, Location loc, ArrayRef<int64_t>
   SmallVector<Value> strides(sizes.size());
   for (size_t axis = sizes.size(); axis-- > 0;)
     strides[axis] = !ShapedType::isDynamic(known[axis]) ? constantIndex(b, loc, known[axis])
-                    : axis + 1 == sizes.size()           ? constantIndex(b, loc, 1)
-                                                         : arith::MulIOp::create(b, loc, strides[axis + 1], sizes[axis + 1]).getResult();
+                    : axis + 1 == sizes.size()
+                        ? constantIndex(b, loc, 1)
+                        : arith::MulIOp::create(b, loc, strides[axis + 1], sizes[axis + 1]).getResult();
   return strides;
 }
 

@@ -18,7 +18,8 @@ llvm::SmallVector<mlir::Value> takeApart(mlir::OpBuilder &b, mlir::Location loc,
 mlir::Value putTogether(mlir::OpBuilder &b, mlir::Location loc, mlir::MemRefType type, mlir::ValueRange open);
 
 /// A row-major memref at `pointer`, its dynamic strides computed from its sizes.
-mlir::Value putTogetherRowMajor(mlir::OpBuilder &b, mlir::Location loc, mlir::MemRefType type, mlir::Value pointer, mlir::ValueRange dynamicSizes);
+mlir::Value putTogetherRowMajor(mlir::OpBuilder &b, mlir::Location loc, mlir::MemRefType type, mlir::Value pointer,
+                                mlir::ValueRange dynamicSizes);
 
 } // namespace mlc
 #endif

@@ -21,7 +21,8 @@ struct Range {
 SmallVector<Range> rangesOf(scf::ForallOp forall, OpBuilder &b) {
   Location loc = forall.getLoc();
   SmallVector<Range> ranges;
-  for (auto [lower, upper, step] : llvm::zip_equal(forall.getMixedLowerBound(), forall.getMixedUpperBound(), forall.getMixedStep())) {
+  for (auto [lower, upper, step] :
+       llvm::zip_equal(forall.getMixedLowerBound(), forall.getMixedUpperBound(), forall.getMixedStep())) {
     auto value = [&](OpFoldResult size) { return getValueOrCreateConstantIndexOp(b, loc, size); };
     auto low = getConstantIntValue(lower), up = getConstantIntValue(upper), by = getConstantIntValue(step);
     Value count;
@@ -30,7 +31,8 @@ SmallVector<Range> rangesOf(scf::ForallOp forall, OpBuilder &b) {
     else if (low == 0 && by == 1)
       count = value(upper);
     else
-      count = arith::CeilDivSIOp::create(b, loc, arith::SubIOp::create(b, loc, value(upper), value(lower)), value(step));
+      count =
+          arith::CeilDivSIOp::create(b, loc, arith::SubIOp::create(b, loc, value(upper), value(lower)), value(step));
     ranges.push_back({value(lower), value(step), count});
   }
   return ranges;
@@ -126,7 +128,8 @@ LogicalResult outline(scf::ForallOp forall, SymbolTable &symbols) {
       index = arith::RemUIOp::create(inner, loc, rest, size);
       rest = arith::DivUIOp::create(inner, loc, rest, size);
     }
-    positions[number] = positionAt(inner, loc, index, map.lookup(ranges[number].lower), map.lookup(ranges[number].step));
+    positions[number] =
+        positionAt(inner, loc, index, map.lookup(ranges[number].lower), map.lookup(ranges[number].step));
   }
   func::ReturnOp::create(inner, loc);
   moveBody(forall, entry, std::prev(entry->end()), positions);
@@ -151,10 +154,14 @@ struct OutlineTasks : mlc::impl::OutlineTasksBase<OutlineTasks> {
         forall.emitOpError("has results; foralls must work on buffers here");
         return signalPassFailure();
       }
-      bool once = llvm::all_of(llvm::zip_equal(forall.getMixedLowerBound(), forall.getMixedUpperBound(), forall.getMixedStep()), [](auto range) {
-        auto low = getConstantIntValue(std::get<0>(range)), up = getConstantIntValue(std::get<1>(range)), by = getConstantIntValue(std::get<2>(range));
-        return low && up && by && *low < *up && *up - *low <= *by;
-      });
+      bool once =
+          llvm::all_of(llvm::zip_equal(forall.getMixedLowerBound(), forall.getMixedUpperBound(), forall.getMixedStep()),
+                       [](auto range) {
+                         auto low = getConstantIntValue(std::get<0>(range)),
+                              up = getConstantIntValue(std::get<1>(range)),
+                              by = getConstantIntValue(std::get<2>(range));
+                         return low && up && by && *low < *up && *up - *low <= *by;
+                       });
       if (once || forall->getParentOfType<scf::ForallOp>())
         toLoops(forall);
       else if (failed(outline(forall, symbols)))

@@ -17,7 +17,8 @@ LogicalResult rewriteFunction(func::FuncOp function) {
   SmallVector<Type> types;
   SmallVector<DictionaryAttr> attributes;
   Builder builder(context);
-  DictionaryAttr none = builder.getDictionaryAttr({}), aloneAttr = builder.getDictionaryAttr(builder.getNamedAttr("llvm.noalias", builder.getUnitAttr()));
+  DictionaryAttr none = builder.getDictionaryAttr({}),
+                 aloneAttr = builder.getDictionaryAttr(builder.getNamedAttr("llvm.noalias", builder.getUnitAttr()));
   SmallVector<size_t> begin;
   for (Type type : function.getArgumentTypes()) {
     begin.push_back(types.size());

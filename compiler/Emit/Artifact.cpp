@@ -14,15 +14,100 @@ constexpr StringLiteral nameAttr = "onnx.name", dimsAttr = "onnx.dims";
 
 /// Words that cannot name a type, a parameter or a field in both C and C++, and `main`.
 bool isReserved(StringRef name) {
-  static constexpr StringLiteral words[] = {
-      "alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char", "class", "compl",
-      "concept", "const", "consteval", "constexpr", "constinit", "const_cast", "continue", "co_await", "co_return", "co_yield", "decltype",
-      "default", "delete", "do", "double", "dynamic_cast", "else", "enum", "explicit", "export", "extern", "false", "float", "for", "friend",
-      "goto", "if", "inline", "int", "long", "main", "mutable", "namespace", "new", "noexcept", "not", "not_eq", "nullptr", "operator", "or",
-      "or_eq", "private", "protected", "public", "register", "reinterpret_cast", "requires", "restrict", "return", "short", "signed", "sizeof",
-      "static", "static_assert", "static_cast", "struct", "switch", "template", "this", "thread_local", "throw", "true", "try", "typedef",
-      "typeid", "typename", "typeof", "union", "unsigned", "using", "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq"};
-  return llvm::is_contained(words, name) || name.starts_with("__") || (name.size() > 1 && name[0] == '_' && isupper(name[1]));
+  static constexpr StringLiteral words[] = {"alignas",
+                                            "alignof",
+                                            "and",
+                                            "and_eq",
+                                            "asm",
+                                            "auto",
+                                            "bitand",
+                                            "bitor",
+                                            "bool",
+                                            "break",
+                                            "case",
+                                            "catch",
+                                            "char",
+                                            "class",
+                                            "compl",
+                                            "concept",
+                                            "const",
+                                            "consteval",
+                                            "constexpr",
+                                            "constinit",
+                                            "const_cast",
+                                            "continue",
+                                            "co_await",
+                                            "co_return",
+                                            "co_yield",
+                                            "decltype",
+                                            "default",
+                                            "delete",
+                                            "do",
+                                            "double",
+                                            "dynamic_cast",
+                                            "else",
+                                            "enum",
+                                            "explicit",
+                                            "export",
+                                            "extern",
+                                            "false",
+                                            "float",
+                                            "for",
+                                            "friend",
+                                            "goto",
+                                            "if",
+                                            "inline",
+                                            "int",
+                                            "long",
+                                            "main",
+                                            "mutable",
+                                            "namespace",
+                                            "new",
+                                            "noexcept",
+                                            "not",
+                                            "not_eq",
+                                            "nullptr",
+                                            "operator",
+                                            "or",
+                                            "or_eq",
+                                            "private",
+                                            "protected",
+                                            "public",
+                                            "register",
+                                            "reinterpret_cast",
+                                            "requires",
+                                            "restrict",
+                                            "return",
+                                            "short",
+                                            "signed",
+                                            "sizeof",
+                                            "static",
+                                            "static_assert",
+                                            "static_cast",
+                                            "struct",
+                                            "switch",
+                                            "template",
+                                            "this",
+                                            "thread_local",
+                                            "throw",
+                                            "true",
+                                            "try",
+                                            "typedef",
+                                            "typeid",
+                                            "typename",
+                                            "typeof",
+                                            "union",
+                                            "unsigned",
+                                            "using",
+                                            "virtual",
+                                            "void",
+                                            "volatile",
+                                            "wchar_t",
+                                            "while",
+                                            "xor",
+                                            "xor_eq"};
+  return llvm::is_contained(words, name) || name.starts_with("__") ||
+         (name.size() > 1 && name[0] == '_' && isupper(name[1]));
 }
 
 /// Name and symbol of a dynamic dimension; named by its place if the model does not name it.
@@ -50,7 +135,8 @@ int32_t indexOf(ArrayRef<std::string> names, StringRef name) {
   return at == names.end() ? -1 : static_cast<int32_t>(at - names.begin());
 }
 
-FailureOr<mlc::ValueInfo> describe(func::FuncOp function, Type type, DictionaryAttr attributes, const Twine &fallbackName) {
+FailureOr<mlc::ValueInfo> describe(func::FuncOp function, Type type, DictionaryAttr attributes,
+                                   const Twine &fallbackName) {
   mlc::ValueInfo info;
   auto name = attributes ? attributes.getAs<StringAttr>(nameAttr) : StringAttr();
   info.name = name ? name.str() : fallbackName.str();
@@ -69,7 +155,8 @@ FailureOr<mlc::ValueInfo> describe(func::FuncOp function, Type type, DictionaryA
   return info;
 }
 
-LogicalResult collectValues(func::FuncOp function, ArrayRef<std::string> symbols, std::vector<mlc::ValueInfo> &inputs, std::vector<mlc::ValueInfo> &outputs) {
+LogicalResult collectValues(func::FuncOp function, ArrayRef<std::string> symbols, std::vector<mlc::ValueInfo> &inputs,
+                            std::vector<mlc::ValueInfo> &outputs) {
   for (auto [number, type] : llvm::enumerate(function.getArgumentTypes())) {
     auto info = describe(function, type, function.getArgAttrDict(number), "input" + Twine(number));
     if (failed(info))
@@ -121,15 +208,25 @@ std::string mlc::toCIdentifier(StringRef name) {
 int32_t mlc::dtypeOf(Type element) {
   if (auto integer = dyn_cast<IntegerType>(element)) {
     switch (integer.getWidth()) {
-    case 1: return MLC_BOOL;
-    case 8: return integer.isUnsigned() ? MLC_UINT8 : MLC_INT8;
-    case 16: return integer.isUnsigned() ? MLC_UINT16 : MLC_INT16;
-    case 32: return integer.isUnsigned() ? MLC_UINT32 : MLC_INT32;
-    case 64: return integer.isUnsigned() ? MLC_UINT64 : MLC_INT64;
-    default: return 0;
+    case 1:
+      return MLC_BOOL;
+    case 8:
+      return integer.isUnsigned() ? MLC_UINT8 : MLC_INT8;
+    case 16:
+      return integer.isUnsigned() ? MLC_UINT16 : MLC_INT16;
+    case 32:
+      return integer.isUnsigned() ? MLC_UINT32 : MLC_INT32;
+    case 64:
+      return integer.isUnsigned() ? MLC_UINT64 : MLC_INT64;
+    default:
+      return 0;
     }
   }
-  return element.isF32() ? MLC_FLOAT32 : element.isF64() ? MLC_FLOAT64 : element.isF16() ? MLC_FLOAT16 : element.isBF16() ? MLC_BFLOAT16 : 0;
+  return element.isF32()    ? MLC_FLOAT32
+         : element.isF64()  ? MLC_FLOAT64
+         : element.isF16()  ? MLC_FLOAT16
+         : element.isBF16() ? MLC_BFLOAT16
+                            : 0;
 }
 
 mlc::DimSymbols mlc::DimSymbols::of(ModuleOp module) {
@@ -202,7 +299,8 @@ LogicalResult mlc::collectMemory(ModuleOp module, Artifact &artifact) {
       auto type = entry.getAs<TypeAttr>("type");
       auto shaped = type ? dyn_cast<RankedTensorType>(type.getValue()) : RankedTensorType();
       auto offset = entry.getAs<IntegerAttr>("offset"), weightsOffset = entry.getAs<IntegerAttr>("weights_offset");
-      if (!name || !shaped || !shaped.hasStaticShape() || !dtypeOf(shaped.getElementType()) || !offset || !weightsOffset)
+      if (!name || !shaped || !shaped.hasStaticShape() || !dtypeOf(shaped.getElementType()) || !offset ||
+          !weightsOffset)
         return module.emitError() << kStateAttr << ": an entry lacks name, type, offset or weights_offset";
       int64_t bytes = shaped.getNumElements() * llvm::divideCeil(shaped.getElementTypeBitWidth(), 8);
       artifact.state.push_back({name.str(), offset.getInt(), bytes, weightsOffset.getInt()});

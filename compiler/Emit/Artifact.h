@@ -16,10 +16,12 @@ namespace mlc {
 //   mlc.state_bytes   = N : i64
 //   mlc.arena_bytes   = N : i64, mlc.train_arena_bytes = N : i64   optional: constants known when no size is dynamic
 //   mlc.device_images = ["<ptx>", ...], mlc.device_kernels = ["kernel_0", ...], mlc.device_arch = "sm_80"   on the GPU
-inline constexpr llvm::StringLiteral kWeightsAttr = "mlc.weights", kWeightsBytesAttr = "mlc.weights_bytes", kStateAttr = "mlc.state",
-                                     kStateBytesAttr = "mlc.state_bytes", kArenaBytesAttr = "mlc.arena_bytes",
-                                     kTrainArenaBytesAttr = "mlc.train_arena_bytes", kDeviceImagesAttr = "mlc.device_images",
-                                     kDeviceKernelsAttr = "mlc.device_kernels", kDeviceArchAttr = "mlc.device_arch";
+inline constexpr llvm::StringLiteral kWeightsAttr = "mlc.weights", kWeightsBytesAttr = "mlc.weights_bytes",
+                                     kStateAttr = "mlc.state", kStateBytesAttr = "mlc.state_bytes",
+                                     kArenaBytesAttr = "mlc.arena_bytes",
+                                     kTrainArenaBytesAttr = "mlc.train_arena_bytes",
+                                     kDeviceImagesAttr = "mlc.device_images", kDeviceKernelsAttr = "mlc.device_kernels",
+                                     kDeviceArchAttr = "mlc.device_arch";
 
 /// The symbolic dimensions of a model, in the order of mlc_call.dims: first occurrence over the arguments of @main, then of
 /// @train_step. A dynamic dimension without a name is a symbol of its own, called `<input>_dim<axis>`.
@@ -32,7 +34,7 @@ struct DimSymbols {
 };
 
 struct DimInfo {
-  int64_t value = -1; // >= 0: the size
+  int64_t value = -1;  // >= 0: the size
   int32_t symbol = -1; // otherwise: index into symbols; -1: computed, see mlc_model.output_shapes
 };
 
@@ -58,8 +60,8 @@ struct Kernel {
 };
 
 struct Artifact {
-  std::string name;  // prefix of every exported symbol: a C identifier
-  std::string model; // the model's file name
+  std::string name;       // prefix of every exported symbol: a C identifier
+  std::string model;      // the model's file name
   std::string sourceHash; // "xxh3:..." of the model file; "" if unknown
   std::vector<std::string> symbols;
   std::vector<ValueInfo> inputs, outputs, trainInputs, trainOutputs, params;
@@ -72,9 +74,9 @@ struct Artifact {
   std::optional<int64_t> arenaBytes, trainArenaBytes;
   std::vector<Kernel> kernels;
 
-  std::string target;                        // as in CompileOptions
-  std::string cpu;                           // as in CompileOptions, "native" resolved
-  std::vector<std::string> cpuFeatures;      // names as in /proc/cpuinfo
+  std::string target;                   // as in CompileOptions
+  std::string cpu;                      // as in CompileOptions, "native" resolved
+  std::vector<std::string> cpuFeatures; // names as in /proc/cpuinfo
   std::vector<std::string> deviceImages, deviceKernels;
   std::string deviceArch;
 
@@ -88,7 +90,8 @@ std::string toCIdentifier(llvm::StringRef name);
 int32_t dtypeOf(mlir::Type element);
 
 /// Name, signature and symbols; `module` still has tensors in its entries. Diagnoses types that the runtime cannot pass.
-mlir::FailureOr<Artifact> collectSignature(mlir::ModuleOp module, const CompileOptions &options, llvm::StringRef output);
+mlir::FailureOr<Artifact> collectSignature(mlir::ModuleOp module, const CompileOptions &options,
+                                           llvm::StringRef output);
 
 /// Kernels with their kinds and the number of their calls. `module` has been outlined, but its kernels are not yet lowered.
 void collectKernels(mlir::ModuleOp module, Artifact &artifact);

@@ -11,12 +11,12 @@ namespace mlc {
 
 struct CpuTarget {
   std::string triple;
-  std::string baseline;  // LLVM cpu whose features every machine of the triple has: the runtime is compiled for it
-  std::string tune;      // LLVM cpu whose latencies the scheduler uses
-  std::string features;  // LLVM feature string on top of the baseline, "+avx2,+fma"
+  std::string baseline; // LLVM cpu whose features every machine of the triple has: the runtime is compiled for it
+  std::string tune;     // LLVM cpu whose latencies the scheduler uses
+  std::string features; // LLVM feature string on top of the baseline, "+avx2,+fma"
   std::vector<std::string> required; // the same features as /proc/cpuinfo calls them
-  std::string machine;   // name for Machine::get
-  int64_t vectorBits;    // of the widest vector registers
+  std::string machine;               // name for Machine::get
+  int64_t vectorBits;                // of the widest vector registers
 
   /// `cpu`: native, x86-64-v2/v3/v4, or any name that LLVM knows.
   static llvm::Expected<CpuTarget> of(llvm::StringRef cpu);

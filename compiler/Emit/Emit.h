@@ -8,7 +8,7 @@
 namespace llvm {
 class Module;
 class TargetMachine;
-}
+} // namespace llvm
 
 namespace mlc {
 
@@ -29,10 +29,12 @@ std::vector<std::string> addProgram(llvm::Module &module, const Artifact &artifa
 void optimize(llvm::Module &module, llvm::TargetMachine &machine);
 
 /// Writes LLVM IR, assembly, or a library with its header and manifest beside it, as `kind` says.
-mlir::LogicalResult emit(mlir::ModuleOp module, const Artifact &artifact, const CpuTarget &target, EmitKind kind, llvm::StringRef output);
+mlir::LogicalResult emit(mlir::ModuleOp module, const Artifact &artifact, const CpuTarget &target, EmitKind kind,
+                         llvm::StringRef output);
 
 /// Opens `output` for text ("-": standard output), calls `write`, and diagnoses what fails.
-mlir::LogicalResult writeText(mlir::ModuleOp module, llvm::StringRef output, llvm::function_ref<void(llvm::raw_ostream &)> write);
+mlir::LogicalResult writeText(mlir::ModuleOp module, llvm::StringRef output,
+                              llvm::function_ref<void(llvm::raw_ostream &)> write);
 
 } // namespace mlc
 #endif

@@ -19,22 +19,35 @@ constexpr char mlcHeader[] = {
 
 StringRef cType(int32_t dtype) {
   switch (dtype) {
-  case MLC_FLOAT32: return "float";
-  case MLC_FLOAT64: return "double";
-  case MLC_INT8: return "int8_t";
-  case MLC_INT16: return "int16_t";
-  case MLC_INT32: return "int32_t";
-  case MLC_INT64: return "int64_t";
-  case MLC_UINT32: return "uint32_t";
-  case MLC_UINT64: return "uint64_t";
+  case MLC_FLOAT32:
+    return "float";
+  case MLC_FLOAT64:
+    return "double";
+  case MLC_INT8:
+    return "int8_t";
+  case MLC_INT16:
+    return "int16_t";
+  case MLC_INT32:
+    return "int32_t";
+  case MLC_INT64:
+    return "int64_t";
+  case MLC_UINT32:
+    return "uint32_t";
+  case MLC_UINT64:
+    return "uint64_t";
   case MLC_UINT8:
-  case MLC_BOOL: return "uint8_t";
-  default: return "uint16_t";
+  case MLC_BOOL:
+    return "uint8_t";
+  default:
+    return "uint16_t";
   }
 }
 
 StringRef dtypeNote(int32_t dtype) {
-  return dtype == MLC_BOOL ? ", 0 or 1" : dtype == MLC_FLOAT16 ? ", float16 bits" : dtype == MLC_BFLOAT16 ? ", bfloat16 bits" : "";
+  return dtype == MLC_BOOL       ? ", 0 or 1"
+         : dtype == MLC_FLOAT16  ? ", float16 bits"
+         : dtype == MLC_BFLOAT16 ? ", bfloat16 bits"
+                                 : "";
 }
 
 /// A name of the model inside a C comment.
@@ -60,18 +73,21 @@ public:
 
   void write(mlc::EmitKind kind) {
     std::string guard = "MLC_GENERATED_" + StringRef(name).upper() + "_H";
-    os << formatv("/* {0}.h: {1}, compiled by mlc. Generated; do not edit. Self-contained C11, also valid C++. */\n", name,
-                  inComment(artifact.model.empty() ? "a model" : artifact.model));
-    os << formatv("#ifndef {0}\n#define {0}\n\n", guard) << mlcHeader << "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
+    os << formatv("/* {0}.h: {1}, compiled by mlc. Generated; do not edit. Self-contained C11, also valid C++. */\n",
+                  name, inComment(artifact.model.empty() ? "a model" : artifact.model));
+    os << formatv("#ifndef {0}\n#define {0}\n\n", guard) << mlcHeader
+       << "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
     writeTypes();
     writeLifetime();
-    writeCall("run", "Computes the model. Tensors are dense and row-major, and belong to the caller.", artifact.inputs, artifact.outputs);
+    writeCall("run", "Computes the model. Tensors are dense and row-major, and belong to the caller.", artifact.inputs,
+              artifact.outputs);
     if (artifact.trainable)
       writeTraining();
     os << "/** What went wrong last on this handle; null: in this thread's last failed create. Never null. */\n";
     os << formatv("const char *{0}_last_error(const {0} *handle);\n\n", name);
     os << "/** The reflective table of this model (see mlc_model). */\n";
-    os << (kind == mlc::EmitKind::Library ? std::string("const mlc_model *mlc_model_v1(void);\n") : formatv("const mlc_model *{0}_mlc_model_v1(void);\n", name).str());
+    os << (kind == mlc::EmitKind::Library ? std::string("const mlc_model *mlc_model_v1(void);\n")
+                                          : formatv("const mlc_model *{0}_mlc_model_v1(void);\n", name).str());
     os << "\n#ifdef __cplusplus\n}\n#endif\n#endif\n";
   }
 
@@ -102,11 +118,13 @@ private:
       os << "/** Sizes of every output, one output after the other, into `shapes`. */\n";
       os << formatv("mlc_status {0}_output_shapes({1}, int64_t *shapes);\n\n", name, dimsParameter());
     }
-    os << "/** Makes an instance; `options` may be null. */\n" << formatv("mlc_status {0}_create(const mlc_options *options, {0} **handle);\n\n", name);
+    os << "/** Makes an instance; `options` may be null. */\n"
+       << formatv("mlc_status {0}_create(const mlc_options *options, {0} **handle);\n\n", name);
     os << "/** Frees it; `handle` may be null. */\n" << formatv("void {0}_destroy({0} *handle);\n\n", name);
   }
 
-  void writeCall(StringRef function, StringRef summary, ArrayRef<mlc::ValueInfo> inputs, ArrayRef<mlc::ValueInfo> outputs) {
+  void writeCall(StringRef function, StringRef summary, ArrayRef<mlc::ValueInfo> inputs,
+                 ArrayRef<mlc::ValueInfo> outputs) {
     std::vector<std::string> names;
     for (const auto &info : inputs)
       names.push_back(info.name);
@@ -120,7 +138,8 @@ private:
     for (auto [number, identifier] : enumerate(names)) {
       bool isInput = number < inputs.size();
       const mlc::ValueInfo &info = isInput ? inputs[number] : outputs[number - inputs.size()];
-      os << formatv(" * @param {0} {1} {2} {3}{4}", identifier, isInput ? "in:" : "out:", cType(info.dtype), shapeText(info, artifact.symbols), dtypeNote(info.dtype));
+      os << formatv(" * @param {0} {1} {2} {3}{4}", identifier, isInput ? "in:" : "out:", cType(info.dtype),
+                    shapeText(info, artifact.symbols), dtypeNote(info.dtype));
       if (info.name != identifier)
         os << ", \"" << inComment(info.name) << "\" in the model";
       os << "\n";
@@ -130,13 +149,17 @@ private:
   }
 
   void writeTraining() {
-    writeCall("train_step", "One step of training: loss, gradients, and the optimizer's update of every parameter.", artifact.trainInputs, artifact.trainOutputs);
+    writeCall("train_step", "One step of training: loss, gradients, and the optimizer's update of every parameter.",
+              artifact.trainInputs, artifact.trainOutputs);
     os << "/** A view of a parameter's memory, valid as long as the handle:\n";
     for (const auto &info : artifact.params)
-      os << " *   \"" << inComment(info.name) << "\" " << cType(info.dtype) << ' ' << shapeText(info, artifact.symbols) << "\n";
+      os << " *   \"" << inComment(info.name) << "\" " << cType(info.dtype) << ' ' << shapeText(info, artifact.symbols)
+         << "\n";
     os << " */\n" << formatv("mlc_status {0}_param({0} *handle, const char *name, mlc_tensor *view);\n\n", name);
     os << "/** Writes and reads parameters and optimizer state as a safetensors file. */\n";
-    os << formatv("mlc_status {0}_save({0} *handle, const char *path);\nmlc_status {0}_load({0} *handle, const char *path);\n\n", name);
+    os << formatv(
+        "mlc_status {0}_save({0} *handle, const char *path);\nmlc_status {0}_load({0} *handle, const char *path);\n\n",
+        name);
   }
 
   const mlc::Artifact &artifact;

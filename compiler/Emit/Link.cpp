@@ -13,8 +13,8 @@ namespace {
 
 /// The C library's files as the dynamic loader would find them; empty if there is none.
 std::string findLibrary(StringRef name) {
-  for (StringRef directory : {"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu",
-                              "/lib64", "/usr/lib64", "/lib", "/usr/lib"}) {
+  for (StringRef directory : {"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu",
+                              "/usr/lib/aarch64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"}) {
     SmallString<128> path(directory);
     sys::path::append(path, name);
     if (sys::fs::exists(path))
@@ -36,8 +36,21 @@ Error runLld(ArrayRef<std::string> arguments) {
 }
 
 Error linkShared(ArrayRef<std::string> objects, StringRef output) {
-  std::vector<std::string> arguments{"-shared", "-o", output.str(), "-soname", sys::path::filename(output).str(), "--hash-style=gnu",
-                                     "--gc-sections", "--discard-locals", "-z", "relro", "-z", "now", "-z", "noexecstack", "--build-id=none"};
+  std::vector<std::string> arguments{"-shared",
+                                     "-o",
+                                     output.str(),
+                                     "-soname",
+                                     sys::path::filename(output).str(),
+                                     "--hash-style=gnu",
+                                     "--gc-sections",
+                                     "--discard-locals",
+                                     "-z",
+                                     "relro",
+                                     "-z",
+                                     "now",
+                                     "-z",
+                                     "noexecstack",
+                                     "--build-id=none"};
   llvm::append_range(arguments, objects);
   std::string libc = findLibrary("libc.so.6"), libm = findLibrary("libm.so.6");
   if (!libc.empty() && !libm.empty()) {
@@ -59,7 +72,8 @@ Error archive(ArrayRef<std::string> objects, StringRef output) {
     member->MemberName = sys::path::filename(object); // without the temporary directory
     members.push_back(std::move(*member));
   }
-  return writeArchive(output, members, SymtabWritingMode::NormalSymtab, object::Archive::K_GNU, /*Deterministic=*/true, /*Thin=*/false);
+  return writeArchive(output, members, SymtabWritingMode::NormalSymtab, object::Archive::K_GNU, /*Deterministic=*/true,
+                      /*Thin=*/false);
 }
 
 } // namespace

@@ -8,7 +8,8 @@ namespace mlc {
 
 /// Writes an ELF object of the target of `triple` that holds the weights and the hidden symbol `symbol` at their begin, piece by
 /// piece: the blob never exists in memory.
-llvm::Error writeWeightsObject(llvm::StringRef path, llvm::StringRef triple, llvm::StringRef symbol, const Artifact &artifact);
+llvm::Error writeWeightsObject(llvm::StringRef path, llvm::StringRef triple, llvm::StringRef symbol,
+                               const Artifact &artifact);
 
 /// Makes `output` of the objects: a shared library that needs libc and libm only, a static library, or one object.
 llvm::Error linkObjects(llvm::ArrayRef<std::string> objects, llvm::StringRef output, EmitKind kind);

@@ -11,20 +11,34 @@ constexpr StringLiteral compilerVersion = "mlc 0.1.0";
 
 StringRef dtypeName(int32_t dtype) {
   switch (dtype) {
-  case MLC_FLOAT32: return "float32";
-  case MLC_UINT8: return "uint8";
-  case MLC_INT8: return "int8";
-  case MLC_UINT16: return "uint16";
-  case MLC_INT16: return "int16";
-  case MLC_INT32: return "int32";
-  case MLC_INT64: return "int64";
-  case MLC_BOOL: return "bool";
-  case MLC_FLOAT16: return "float16";
-  case MLC_FLOAT64: return "float64";
-  case MLC_UINT32: return "uint32";
-  case MLC_UINT64: return "uint64";
-  case MLC_BFLOAT16: return "bfloat16";
-  default: return "unknown";
+  case MLC_FLOAT32:
+    return "float32";
+  case MLC_UINT8:
+    return "uint8";
+  case MLC_INT8:
+    return "int8";
+  case MLC_UINT16:
+    return "uint16";
+  case MLC_INT16:
+    return "int16";
+  case MLC_INT32:
+    return "int32";
+  case MLC_INT64:
+    return "int64";
+  case MLC_BOOL:
+    return "bool";
+  case MLC_FLOAT16:
+    return "float16";
+  case MLC_FLOAT64:
+    return "float64";
+  case MLC_UINT32:
+    return "uint32";
+  case MLC_UINT64:
+    return "uint64";
+  case MLC_BFLOAT16:
+    return "bfloat16";
+  default:
+    return "unknown";
   }
 }
 
@@ -47,7 +61,8 @@ json::Array values(ArrayRef<mlc::ValueInfo> infos, ArrayRef<std::string> symbols
         shape.push_back(json::fixUTF8(symbols[dim.symbol]));
       else
         shape.push_back(nullptr);
-    array.push_back(json::Object{{"name", json::fixUTF8(info.name)}, {"dtype", dtypeName(info.dtype)}, {"shape", std::move(shape)}});
+    array.push_back(json::Object{
+        {"name", json::fixUTF8(info.name)}, {"dtype", dtypeName(info.dtype)}, {"shape", std::move(shape)}});
   }
   return array;
 }
@@ -60,7 +75,9 @@ std::string mlc::writeManifest(const Artifact &artifact) {
   json::Array kernels;
   for (const Kernel &kernel : artifact.kernels)
     kernels.push_back(json::Object{{"name", kernel.name}, {"kind", kernel.kind}, {"calls", kernel.calls}});
-  json::Object memory{{"weights_bytes", artifact.weightsBytes}, {"state_bytes", artifact.stateBytes}, {"workspace_bytes", orNull(artifact.arenaBytes)}};
+  json::Object memory{{"weights_bytes", artifact.weightsBytes},
+                      {"state_bytes", artifact.stateBytes},
+                      {"workspace_bytes", orNull(artifact.arenaBytes)}};
   json::Object root{{"name", artifact.name},
                     {"model", json::fixUTF8(artifact.model)},
                     {"source_hash", artifact.sourceHash},

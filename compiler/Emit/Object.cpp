@@ -57,7 +57,8 @@ Expected<std::unique_ptr<TargetMachine>> makeTargetMachine(const mlc::CpuTarget 
     return createStringError("%s", message.c_str());
   TargetOptions options;
   options.FunctionSections = options.DataSections = true;
-  return std::unique_ptr<TargetMachine>(found->createTargetMachine(triple, target.baseline, "", options, Reloc::PIC_, std::nullopt, CodeGenOptLevel::Default));
+  return std::unique_ptr<TargetMachine>(found->createTargetMachine(triple, target.baseline, "", options, Reloc::PIC_,
+                                                                   std::nullopt, CodeGenOptLevel::Default));
 }
 
 /// Functions that run before the library has checked the CPU must not use its features.
@@ -129,7 +130,8 @@ Error writeFile(StringRef path, StringRef text) {
   return os.has_error() ? createFileError(path, os.error()) : Error::success();
 }
 
-Error writeLibrary(Module &module, TargetMachine &machine, const mlc::Artifact &artifact, mlc::EmitKind kind, StringRef output) {
+Error writeLibrary(Module &module, TargetMachine &machine, const mlc::Artifact &artifact, mlc::EmitKind kind,
+                   StringRef output) {
   ScratchDirectory scratch;
   if (std::error_code failed = sys::fs::createUniqueDirectory("mlc", scratch.path))
     return createFileError("temporary directory", failed);
@@ -147,7 +149,8 @@ Error writeLibrary(Module &module, TargetMachine &machine, const mlc::Artifact &
   }
   if (artifact.weightsBytes > 0) {
     objects.push_back(scratch.file(artifact.name + "_weights.o"));
-    if (Error error = mlc::writeWeightsObject(objects[1], machine.getTargetTriple().str(), artifact.name + "_weights", artifact))
+    if (Error error =
+            mlc::writeWeightsObject(objects[1], machine.getTargetTriple().str(), artifact.name + "_weights", artifact))
       return error;
   }
   if (Error error = mlc::linkObjects(objects, output, kind))
@@ -160,7 +163,8 @@ Error writeLibrary(Module &module, TargetMachine &machine, const mlc::Artifact &
   return writeFile(beside, artifact.manifest);
 }
 
-Error emitModule(Module &module, TargetMachine &machine, const mlc::Artifact &artifact, mlc::EmitKind kind, StringRef output) {
+Error emitModule(Module &module, TargetMachine &machine, const mlc::Artifact &artifact, mlc::EmitKind kind,
+                 StringRef output) {
   if (Error error = addRuntimeAndProgram(module, artifact, kind))
     return error;
   mlc::optimize(module, machine);
@@ -192,7 +196,8 @@ mlir::LogicalResult mlc::writeText(mlir::ModuleOp module, StringRef output, func
   return mlir::success();
 }
 
-mlir::LogicalResult mlc::emit(mlir::ModuleOp module, const Artifact &artifact, const CpuTarget &target, EmitKind kind, StringRef output) {
+mlir::LogicalResult mlc::emit(mlir::ModuleOp module, const Artifact &artifact, const CpuTarget &target, EmitKind kind,
+                              StringRef output) {
   auto machine = makeTargetMachine(target);
   if (!machine)
     return module.emitError() << toString(machine.takeError());

@@ -21,7 +21,8 @@ static void keepLoops(Function &function) {
 
 void mlc::optimize(Module &module, TargetMachine &machine) {
   for (Function &function : module)
-    if (StringRef kind = function.getFnAttribute("mlc-kind").getValueAsString(); !function.isDeclaration() && !kind.empty() && kind != "loops")
+    if (StringRef kind = function.getFnAttribute("mlc-kind").getValueAsString();
+        !function.isDeclaration() && !kind.empty() && kind != "loops")
       keepLoops(function);
   PipelineTuningOptions tuning;
   tuning.SLPVectorization = false; // finds nothing in kernels, and costs the most time of all passes

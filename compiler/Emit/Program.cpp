@@ -13,8 +13,9 @@ namespace {
 class ProgramBuilder {
 public:
   ProgramBuilder(Module &module, const mlc::Artifact &artifact, mlc::EmitKind kind)
-      : module(module), artifact(artifact), kind(kind), context(module.getContext()), pointer(PointerType::getUnqual(context)),
-        i32(Type::getInt32Ty(context)), i64(Type::getInt64Ty(context)), null(ConstantPointerNull::get(pointer)) {}
+      : module(module), artifact(artifact), kind(kind), context(module.getContext()),
+        pointer(PointerType::getUnqual(context)), i32(Type::getInt32Ty(context)), i64(Type::getInt64Ty(context)),
+        null(ConstantPointerNull::get(pointer)) {}
 
   std::vector<std::string> build() {
     SmallVector<Type *> modelFields{i32, i32, pointer, pointer};
@@ -23,10 +24,11 @@ public:
     modelFields.append(2, i32);
     modelFields.append(12, pointer);
     auto *modelType = StructType::get(context, modelFields);
-    auto *programType = StructType::get(context, {modelType, pointer, pointer, pointer, pointer, pointer, i64, i64, i32, i32, pointer, pointer,
-                                                  pointer, pointer, i32, i32, pointer});
+    auto *programType = StructType::get(context, {modelType, pointer, pointer, pointer, pointer, pointer, i64, i64, i32,
+                                                  i32, pointer, pointer, pointer, pointer, i32, i32, pointer});
     checkLayout(modelType, programType);
-    program = new GlobalVariable(module, programType, /*isConstant=*/true, GlobalValue::InternalLinkage, nullptr, "mlc.program");
+    program = new GlobalVariable(module, programType, /*isConstant=*/true, GlobalValue::InternalLinkage, nullptr,
+                                 "mlc.program");
     program->setInitializer(ConstantStruct::get(programType, programFields(modelType)));
     addTypedFunctions();
     return exported;
@@ -37,13 +39,16 @@ private:
   Constant *number(int64_t value) { return ConstantInt::getSigned(i64, value); }
   Constant *count(int64_t value) { return ConstantInt::getSigned(i32, value); }
   Constant *constant(Constant *initializer, const Twine &name) {
-    auto *global = new GlobalVariable(module, initializer->getType(), /*isConstant=*/true, GlobalValue::PrivateLinkage, initializer, name);
+    auto *global = new GlobalVariable(module, initializer->getType(), /*isConstant=*/true, GlobalValue::PrivateLinkage,
+                                      initializer, name);
     global->setUnnamedAddr(GlobalValue::UnnamedAddr::Global);
     return global;
   }
   Constant *text(StringRef value) { return constant(ConstantDataArray::getString(context, value), "mlc.text"); }
   Constant *array(ArrayRef<Constant *> values, const Twine &name) {
-    return values.empty() ? null : constant(ConstantArray::get(ArrayType::get(values[0]->getType(), values.size()), values), name);
+    return values.empty()
+               ? null
+               : constant(ConstantArray::get(ArrayType::get(values[0]->getType(), values.size()), values), name);
   }
   Constant *texts(ArrayRef<std::string> values, const Twine &name) {
     SmallVector<Constant *> pointers;
@@ -57,21 +62,24 @@ private:
       SmallVector<Constant *> dims;
       for (const mlc::DimInfo &dim : info.dims)
         dims.push_back(ConstantStruct::getAnon({number(dim.value), count(dim.symbol), count(0)}));
-      entries.push_back(ConstantStruct::getAnon({text(info.name), count(info.dtype), count(info.dims.size()), array(dims, "mlc.dims")}));
+      entries.push_back(ConstantStruct::getAnon(
+          {text(info.name), count(info.dtype), count(info.dims.size()), array(dims, "mlc.dims")}));
     }
     return array(entries, name);
   }
   Constant *stateSlots() {
     SmallVector<Constant *> slots;
     for (const mlc::StateSlot &slot : artifact.state)
-      slots.push_back(ConstantStruct::getAnon({text(slot.name), number(slot.offset), number(slot.bytes), number(slot.weightsOffset)}));
+      slots.push_back(ConstantStruct::getAnon(
+          {text(slot.name), number(slot.offset), number(slot.bytes), number(slot.weightsOffset)}));
     return array(slots, "mlc.state_slots");
   }
   Constant *weights() {
     if (artifact.weightsBytes == 0)
       return null;
-    auto *blob = new GlobalVariable(module, ArrayType::get(Type::getInt8Ty(context), artifact.weightsBytes), /*isConstant=*/true,
-                                    GlobalValue::ExternalLinkage, nullptr, artifact.name + "_weights");
+    auto *blob =
+        new GlobalVariable(module, ArrayType::get(Type::getInt8Ty(context), artifact.weightsBytes), /*isConstant=*/true,
+                           GlobalValue::ExternalLinkage, nullptr, artifact.name + "_weights");
     blob->setVisibility(GlobalValue::HiddenVisibility);
     return blob;
   }
@@ -85,24 +93,54 @@ private:
   }
 
   SmallVector<Constant *> programFields(StructType *modelType) {
-    Constant *run = entry("main"), *runSizes = entry("main_sizes"), *step = entry("train_step"), *stepSizes = entry("train_step_sizes");
-    return {ConstantStruct::get(modelType, modelFields()), run, step, runSizes, stepSizes, weights(), number(artifact.weightsBytes),
-            number(artifact.stateBytes), count(artifact.state.size()), count(0), stateSlots(), text(join(artifact.cpuFeatures, ",")),
-            texts(artifact.deviceImages, "mlc.device_images"), texts(artifact.deviceKernels, "mlc.device_kernels"),
-            count(artifact.deviceImages.size()), count(artifact.deviceKernels.size()),
+    Constant *run = entry("main"), *runSizes = entry("main_sizes"), *step = entry("train_step"),
+             *stepSizes = entry("train_step_sizes");
+    return {ConstantStruct::get(modelType, modelFields()),
+            run,
+            step,
+            runSizes,
+            stepSizes,
+            weights(),
+            number(artifact.weightsBytes),
+            number(artifact.stateBytes),
+            count(artifact.state.size()),
+            count(0),
+            stateSlots(),
+            text(join(artifact.cpuFeatures, ",")),
+            texts(artifact.deviceImages, "mlc.device_images"),
+            texts(artifact.deviceKernels, "mlc.device_kernels"),
+            count(artifact.deviceImages.size()),
+            count(artifact.deviceKernels.size()),
             artifact.deviceArch.empty() ? null : text(artifact.deviceArch)};
   }
 
   SmallVector<Constant *> modelFields() {
-    return {count(MLC_ABI_VERSION), count(sizeof(mlc_model)), text(artifact.name), text(artifact.manifest), count(artifact.symbols.size()),
-            count(artifact.inputs.size()), count(artifact.outputs.size()), count(artifact.params.size()), texts(artifact.symbols, "mlc.symbols"),
-            values(artifact.inputs, "mlc.inputs"), values(artifact.outputs, "mlc.outputs"), values(artifact.params, "mlc.params"),
-            count(artifact.trainInputs.size()), count(artifact.trainOutputs.size()), values(artifact.trainInputs, "mlc.train_inputs"),
+    return {count(MLC_ABI_VERSION),
+            count(sizeof(mlc_model)),
+            text(artifact.name),
+            text(artifact.manifest),
+            count(artifact.symbols.size()),
+            count(artifact.inputs.size()),
+            count(artifact.outputs.size()),
+            count(artifact.params.size()),
+            texts(artifact.symbols, "mlc.symbols"),
+            values(artifact.inputs, "mlc.inputs"),
+            values(artifact.outputs, "mlc.outputs"),
+            values(artifact.params, "mlc.params"),
+            count(artifact.trainInputs.size()),
+            count(artifact.trainOutputs.size()),
+            values(artifact.trainInputs, "mlc.train_inputs"),
             values(artifact.trainOutputs, "mlc.train_outputs"),
-            forwardWithProgram("workspace_size", i64, {pointer}), forwardWithProgram("output_shapes", i32, {pointer, pointer}),
-            forwardWithProgram("create", i32, {pointer, pointer}), runtime("mlc_rt_destroy", Type::getVoidTy(context), {pointer}),
-            callTensors("run", 0), callTensors("train_step", 1), runtime("mlc_rt_param", i32, {pointer, pointer, pointer}),
-            runtime("mlc_rt_save", i32, {pointer, pointer}), runtime("mlc_rt_load", i32, {pointer, pointer}), runtime("mlc_rt_last_error", pointer, {pointer})};
+            forwardWithProgram("workspace_size", i64, {pointer}),
+            forwardWithProgram("output_shapes", i32, {pointer, pointer}),
+            forwardWithProgram("create", i32, {pointer, pointer}),
+            runtime("mlc_rt_destroy", Type::getVoidTy(context), {pointer}),
+            callTensors("run", 0),
+            callTensors("train_step", 1),
+            runtime("mlc_rt_param", i32, {pointer, pointer, pointer}),
+            runtime("mlc_rt_save", i32, {pointer, pointer}),
+            runtime("mlc_rt_load", i32, {pointer, pointer}),
+            runtime("mlc_rt_last_error", pointer, {pointer})};
   }
 
   void checkLayout(StructType *model, StructType *programType) {
@@ -119,7 +157,8 @@ private:
     same(programType, 6, offsetof(mlc_program, weights_bytes));
     same(programType, 10, offsetof(mlc_program, state_slots));
     same(programType, 16, offsetof(mlc_program, device_arch));
-    if (layout.getTypeAllocSize(model) != sizeof(mlc_model) || layout.getTypeAllocSize(programType) != sizeof(mlc_program))
+    if (layout.getTypeAllocSize(model) != sizeof(mlc_model) ||
+        layout.getTypeAllocSize(programType) != sizeof(mlc_program))
       report_fatal_error("the compiler and abi.h disagree on a structure");
   }
 
@@ -152,7 +191,8 @@ private:
   }
   Function *callTensors(StringRef name, int32_t training) {
     Function *callee = runtime("mlc_rt_call_tensors", i32, {pointer, i32, pointer, pointer});
-    Function *function = define("mlc." + name + "_tensors", i32, {pointer, pointer, pointer}, GlobalValue::InternalLinkage);
+    Function *function =
+        define("mlc." + name + "_tensors", i32, {pointer, pointer, pointer}, GlobalValue::InternalLinkage);
     IRBuilder<> b(BasicBlock::Create(context, "", function));
     forward(function, callee, {function->getArg(0), count(training), function->getArg(1), function->getArg(2)}, b);
     return function;

@@ -11,5 +11,6 @@ __asm__(".section .rodata.mlc_runtime, \"a\", @progbits\n"
 extern "C" const char mlc_runtime_bitcode_begin[], mlc_runtime_bitcode_end[];
 
 llvm::StringRef mlc::runtimeBitcode() {
-  return llvm::StringRef(mlc_runtime_bitcode_begin, static_cast<size_t>(mlc_runtime_bitcode_end - mlc_runtime_bitcode_begin));
+  return llvm::StringRef(mlc_runtime_bitcode_begin,
+                         static_cast<size_t>(mlc_runtime_bitcode_end - mlc_runtime_bitcode_begin));
 }

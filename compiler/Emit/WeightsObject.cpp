@@ -130,7 +130,8 @@ Error mlc::writeWeightsObject(StringRef path, StringRef tripleText, StringRef sy
   for (const Weight &weight : artifact.weights) {
     uint64_t begin = dataBegin + weight.offset;
     if (begin < os.tell() || begin > symbolsBegin)
-      return createStringError("weights overlap or leave their blob at offset %lld", static_cast<long long>(weight.offset));
+      return createStringError("weights overlap or leave their blob at offset %lld",
+                               static_cast<long long>(weight.offset));
     fillTo(begin);
     if (Error error = writeElements(os, weight.value))
       return error;

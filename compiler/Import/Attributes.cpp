@@ -15,20 +15,34 @@ Type mlc::elementTypeOf(int32_t dataType, MLIRContext *context) {
   Builder b(context);
   auto unsignedOf = [&](unsigned width) { return IntegerType::get(context, width, IntegerType::Unsigned); };
   switch (dataType) {
-  case TensorProto::FLOAT: return b.getF32Type();
-  case TensorProto::DOUBLE: return b.getF64Type();
-  case TensorProto::FLOAT16: return b.getF16Type();
-  case TensorProto::BFLOAT16: return b.getBF16Type();
-  case TensorProto::INT8: return b.getI8Type();
-  case TensorProto::INT16: return b.getI16Type();
-  case TensorProto::INT32: return b.getI32Type();
-  case TensorProto::INT64: return b.getI64Type();
-  case TensorProto::UINT8: return unsignedOf(8);
-  case TensorProto::UINT16: return unsignedOf(16);
-  case TensorProto::UINT32: return unsignedOf(32);
-  case TensorProto::UINT64: return unsignedOf(64);
-  case TensorProto::BOOL: return b.getI1Type();
-  default: return {};
+  case TensorProto::FLOAT:
+    return b.getF32Type();
+  case TensorProto::DOUBLE:
+    return b.getF64Type();
+  case TensorProto::FLOAT16:
+    return b.getF16Type();
+  case TensorProto::BFLOAT16:
+    return b.getBF16Type();
+  case TensorProto::INT8:
+    return b.getI8Type();
+  case TensorProto::INT16:
+    return b.getI16Type();
+  case TensorProto::INT32:
+    return b.getI32Type();
+  case TensorProto::INT64:
+    return b.getI64Type();
+  case TensorProto::UINT8:
+    return unsignedOf(8);
+  case TensorProto::UINT16:
+    return unsignedOf(16);
+  case TensorProto::UINT32:
+    return unsignedOf(32);
+  case TensorProto::UINT64:
+    return unsignedOf(64);
+  case TensorProto::BOOL:
+    return b.getI1Type();
+  default:
+    return {};
   }
 }
 
@@ -114,9 +128,12 @@ llvm::Expected<Attribute> AttributeImporter::attribute(const AttributeProto &att
 llvm::Expected<Attribute> AttributeImporter::convert(const AttributeProto &attribute) {
   Builder b(context);
   switch (attributeKind(attribute)) {
-  case AttributeProto::INT: return b.getI64IntegerAttr(attribute.i());
-  case AttributeProto::FLOAT: return b.getF32FloatAttr(attribute.f());
-  case AttributeProto::STRING: return b.getStringAttr(attribute.s());
+  case AttributeProto::INT:
+    return b.getI64IntegerAttr(attribute.i());
+  case AttributeProto::FLOAT:
+    return b.getF32FloatAttr(attribute.f());
+  case AttributeProto::STRING:
+    return b.getStringAttr(attribute.s());
   case AttributeProto::INTS:
     return b.getDenseI64ArrayAttr(SmallVector<int64_t>(attribute.ints().begin(), attribute.ints().end()));
   case AttributeProto::FLOATS:
@@ -140,10 +157,14 @@ llvm::Expected<Attribute> AttributeImporter::convert(const AttributeProto &attri
     return b.getArrayAttr(values);
   }
   case AttributeProto::SPARSE_TENSOR:
-  case AttributeProto::SPARSE_TENSORS: return llvm::make_error<UnsupportedError>("sparse tensors are not supported");
+  case AttributeProto::SPARSE_TENSORS:
+    return llvm::createStringError("sparse tensors are not supported");
   case AttributeProto::TYPE_PROTO:
-  case AttributeProto::TYPE_PROTOS: return llvm::make_error<UnsupportedError>("types as attributes are not supported");
-  case AttributeProto::GRAPHS: return llvm::make_error<UnsupportedError>("lists of graphs are not supported");
-  default: return llvm::createStringError("it has no type and no value");
+  case AttributeProto::TYPE_PROTOS:
+    return llvm::createStringError("types as attributes are not supported");
+  case AttributeProto::GRAPHS:
+    return llvm::createStringError("lists of graphs are not supported");
+  default:
+    return llvm::createStringError("it has no type and no value");
   }
 }

@@ -13,7 +13,8 @@ mlir::Type elementTypeOf(int32_t dataType, mlir::MLIRContext *context);
 /// Converts protobuf objects once each: a function body that is inlined a thousand times shares its tensors.
 class AttributeImporter {
 public:
-  AttributeImporter(std::shared_ptr<ModelFile> file, mlir::MLIRContext *context) : file(std::move(file)), context(context) {}
+  AttributeImporter(std::shared_ptr<ModelFile> file, mlir::MLIRContext *context)
+      : file(std::move(file)), context(context) {}
 
   /// Small tensors are `dense`; above 1 KiB they are resources that point into the mapped file when its bytes are aligned.
   llvm::Expected<mlir::ElementsAttr> tensor(const pb::TensorProto &tensor);

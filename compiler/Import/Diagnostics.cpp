@@ -10,25 +10,6 @@
 using namespace mlc;
 using namespace mlir;
 
-static constexpr llvm::StringLiteral unsupportedMark = "mlc.unsupported";
-
-void mlc::markUnsupported(InFlightDiagnostic &diagnostic) {
-  Diagnostic *under = diagnostic.getUnderlyingDiagnostic();
-  if (!under)
-    return;
-  MLIRContext *context = under->getLocation().getContext();
-  under->getMetadata().push_back(DiagnosticArgument(StringAttr::get(context, unsupportedMark)));
-}
-
-static bool isMarkedUnsupported(Diagnostic &diagnostic) {
-  return llvm::any_of(diagnostic.getMetadata(), [](DiagnosticArgument &argument) {
-    if (argument.getKind() != DiagnosticArgument::DiagnosticArgumentKind::Attribute)
-      return false;
-    auto text = dyn_cast<StringAttr>(argument.getAsAttribute());
-    return text && text.getValue() == unsupportedMark;
-  });
-}
-
 std::string mlc::nodeNameOf(Location location) {
   return llvm::TypeSwitch<LocationAttr, std::string>(location)
       .Case<NameLoc>([](NameLoc loc) { return loc.getName().str(); })
@@ -40,7 +21,8 @@ std::string mlc::nodeNameOf(Location location) {
         return std::string();
       })
       .Case<FileLineColRange>([](FileLineColRange loc) {
-        return llvm::formatv("{0}:{1}:{2}", loc.getFilename().getValue(), loc.getStartLine(), loc.getStartColumn()).str();
+        return llvm::formatv("{0}:{1}:{2}", loc.getFilename().getValue(), loc.getStartLine(), loc.getStartColumn())
+            .str();
       })
       .Default(std::string());
 }
@@ -86,12 +68,18 @@ void ModelDiagnostics::print(Diagnostic &diagnostic) {
   switch (diagnostic.getSeverity()) {
   case DiagnosticSeverity::Error:
     ++errors;
-    unsupported += isMarkedUnsupported(diagnostic);
+    unsupported += StringRef(diagnostic.str()).contains(" not supported");
     printOne(diagnostic, "error");
     break;
-  case DiagnosticSeverity::Warning: printOne(diagnostic, "warning"); break;
-  case DiagnosticSeverity::Remark: printOne(diagnostic, "remark"); break;
-  case DiagnosticSeverity::Note: printOne(diagnostic, "note"); break;
+  case DiagnosticSeverity::Warning:
+    printOne(diagnostic, "warning");
+    break;
+  case DiagnosticSeverity::Remark:
+    printOne(diagnostic, "remark");
+    break;
+  case DiagnosticSeverity::Note:
+    printOne(diagnostic, "note");
+    break;
   }
   for (Diagnostic &note : diagnostic.getNotes())
     printOne(note, "note");

@@ -14,6 +14,7 @@ public:
 
   unsigned errorCount() const { return errors; }
   /// True if errors were reported and all of them say that mlc lacks something; false if any says that the model is wrong.
+  /// The words decide: "... is not supported" is how every stage says it (STYLE.md).
   bool isUnsupportedOnly() const { return unsupported > 0 && unsupported == errors; }
 
 private:
@@ -23,9 +24,6 @@ private:
   llvm::raw_ostream &os;
   unsigned errors = 0, unsupported = 0;
 };
-
-/// Marks an error as "legal, but mlc does not have it" for isUnsupportedOnly.
-void markUnsupported(mlir::InFlightDiagnostic &diagnostic);
 
 /// The name that a location gives to its node; empty if it has none.
 std::string nodeNameOf(mlir::Location location);

@@ -1,6 +1,5 @@
 // See GraphImporter.h. The walk checks what ONNX leaves to the reader: order, names, imports, recursion, size after inlining.
 #include "compiler/Import/GraphImporter.h"
-#include "compiler/Import/Diagnostics.h"
 #include "dialects/onnx/Onnx.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -12,7 +11,7 @@ using pb::FunctionProto;
 using pb::GraphProto;
 using pb::NodeProto;
 
-static constexpr int nestingMax = 100;             // functions and subgraphs inside each other
+static constexpr int nestingMax = 100;                // functions and subgraphs inside each other
 static constexpr int64_t inlinedUnitsMax = 2'000'000; // nodes, operands and results made by inlining
 static constexpr size_t nodeNameMax = 1000;
 
@@ -50,7 +49,8 @@ static std::string nodeName(const NodeProto &node, int index) {
   return node.name().empty() ? node.op_type() + "_" + std::to_string(index) : node.name();
 }
 
-GraphImporter::GraphImporter(const pb::ModelProto &model, AttributeImporter &attributes, OpBuilder &builder, Block *entry)
+GraphImporter::GraphImporter(const pb::ModelProto &model, AttributeImporter &attributes, OpBuilder &builder,
+                             Block *entry)
     : model(model), attributes(attributes), builder(builder), entry(entry) {}
 
 LogicalResult GraphImporter::prepare(Location location) {
@@ -62,7 +62,8 @@ LogicalResult GraphImporter::prepare(Location location) {
     return emitError(location) << "the model imports no operator set (opset_import is empty)";
   for (const FunctionProto &function : model.functions()) {
     if (!functions.try_emplace(functionKey(function.domain(), function.name(), function.overload()), &function).second)
-      return emitError(location) << "the model has two functions " << domainName(function.domain()) << '.' << function.name();
+      return emitError(location) << "the model has two functions " << domainName(function.domain()) << '.'
+                                 << function.name();
     Opsets opsets = modelOpsets;
     if (failed(readOpsets(function.opset_import(), opsets, location)))
       return failure();
@@ -90,15 +91,12 @@ LogicalResult GraphImporter::readOpsets(const google::protobuf::RepeatedPtrField
 LogicalResult GraphImporter::importMain(const GraphProto &graph, ValueScope &scope) {
   Frame frame;
   frame.opsets = &modelOpsets;
-  return success(succeeded(importInitializers(graph, scope, frame)) && succeeded(importNodes(graph.node(), scope, frame)));
+  return success(succeeded(importInitializers(graph, scope, frame)) &&
+                 succeeded(importNodes(graph.node(), scope, frame)));
 }
 
 LogicalResult GraphImporter::report(Location location, const Twine &where, llvm::Error error) {
-  bool isUnsupported = error.isA<UnsupportedError>();
-  InFlightDiagnostic diagnostic = emitError(location) << where << ": " << llvm::toString(std::move(error));
-  if (isUnsupported)
-    markUnsupported(diagnostic);
-  return failure();
+  return emitError(location) << where << ": " << llvm::toString(std::move(error));
 }
 
 Value GraphImporter::absent() {
@@ -133,7 +131,7 @@ LogicalResult GraphImporter::importInitializers(const GraphProto &graph, ValueSc
   }
   for (const auto &sparse : graph.sparse_initializer())
     hasFailed |= failed(report(unknown, "initializer \"" + sparse.values().name() + "\"",
-                               llvm::make_error<UnsupportedError>("sparse tensors are not supported")));
+                               llvm::createStringError("sparse tensors are not supported")));
   return failure(hasFailed);
 }
 
@@ -175,7 +173,9 @@ FailureOr<SmallVector<Value>> GraphImporter::operandsOf(const Nodes &nodes, int 
       for (int later : llvm::seq(index, nodes.size()))
         if (llvm::is_contained(nodes[later].output(), name))
           return diagnostic << " is made by the node \"" << nodeName(nodes[later], later)
-                            << (later == index ? "\" itself" : "\", which comes later: the nodes are in the wrong order, or in a cycle");
+                            << (later == index
+                                    ? "\" itself"
+                                    : "\", which comes later: the nodes are in the wrong order, or in a cycle");
       return diagnostic << " is not a value of the model";
     }
     operands.push_back(value);
@@ -183,7 +183,8 @@ FailureOr<SmallVector<Value>> GraphImporter::operandsOf(const Nodes &nodes, int 
   return operands;
 }
 
-LogicalResult GraphImporter::defineResults(const NodeProto &node, ValueRange results, ValueScope &scope, Location location) {
+LogicalResult GraphImporter::defineResults(const NodeProto &node, ValueRange results, ValueScope &scope,
+                                           Location location) {
   for (auto [name, value] : llvm::zip_equal(node.output(), results)) {
     if (name.empty() || scope.define(name, value))
       continue;
@@ -217,7 +218,8 @@ LogicalResult GraphImporter::importNode(const Nodes &nodes, int index, ValueScop
   StringRef domain = domainName(node.domain());
   auto opset = frame.opsets->find(domain);
   if (opset == frame.opsets->end())
-    return emitError(location) << node.op_type() << ": the model imports no operator set of the domain \"" << domain << '"';
+    return emitError(location) << node.op_type() << ": the model imports no operator set of the domain \"" << domain
+                               << '"';
 
   NamedAttrList converted;
   SmallVector<std::pair<StringRef, const GraphProto *>> graphs;
@@ -231,7 +233,7 @@ LogicalResult GraphImporter::importNode(const Nodes &nodes, int index, ValueScop
       continue;
     if (attributeKind(*resolved) == AttributeProto::GRAPH) {
       if (resolved != &attribute)
-        return report(location, where, llvm::make_error<UnsupportedError>("graphs as function arguments are not supported"));
+        return report(location, where, llvm::createStringError("graphs as function arguments are not supported"));
       graphs.emplace_back(attribute.name(), &resolved->g());
       continue;
     }
@@ -263,7 +265,8 @@ LogicalResult GraphImporter::importSubgraph(const GraphProto &graph, Region &reg
   ValueScope scope(&outer);
   for (const auto &input : graph.input())
     if (!scope.define(input.name(), block->addArgument(onnx::ValueType::get(builder.getContext()), location)))
-      return emitError(location) << "the subgraph \"" << graph.name() << "\" has two inputs named \"" << input.name() << '"';
+      return emitError(location) << "the subgraph \"" << graph.name() << "\" has two inputs named \"" << input.name()
+                                 << '"';
   if (failed(importInitializers(graph, scope, inner)) || failed(importNodes(graph.node(), scope, inner)))
     return failure();
   SmallVector<Value> results;

@@ -22,7 +22,8 @@ private:
 class GraphImporter {
 public:
   /// `entry` receives operations that every region may use (onnx.absent).
-  GraphImporter(const pb::ModelProto &model, AttributeImporter &attributes, mlir::OpBuilder &builder, mlir::Block *entry);
+  GraphImporter(const pb::ModelProto &model, AttributeImporter &attributes, mlir::OpBuilder &builder,
+                mlir::Block *entry);
 
   /// Checks the model's imports and functions.
   mlir::LogicalResult prepare(mlir::Location location);
@@ -34,13 +35,14 @@ private:
   using Opsets = llvm::StringMap<int64_t>;
   using Nodes = google::protobuf::RepeatedPtrField<pb::NodeProto>;
 
-  mlir::LogicalResult readOpsets(const google::protobuf::RepeatedPtrField<pb::OperatorSetIdProto> &imports, Opsets &opsets,
-                                 mlir::Location location);
+  mlir::LogicalResult readOpsets(const google::protobuf::RepeatedPtrField<pb::OperatorSetIdProto> &imports,
+                                 Opsets &opsets, mlir::Location location);
   mlir::LogicalResult importInitializers(const pb::GraphProto &graph, ValueScope &scope, const Frame &frame);
   mlir::LogicalResult importNodes(const Nodes &nodes, ValueScope &scope, const Frame &frame);
   mlir::LogicalResult importNode(const Nodes &nodes, int index, ValueScope &scope, const Frame &frame);
-  mlir::LogicalResult importCall(const pb::NodeProto &node, const pb::FunctionProto &function, mlir::ValueRange operands,
-                                 ValueScope &scope, const Frame &frame, mlir::Location location);
+  mlir::LogicalResult importCall(const pb::NodeProto &node, const pb::FunctionProto &function,
+                                 mlir::ValueRange operands, ValueScope &scope, const Frame &frame,
+                                 mlir::Location location);
   mlir::LogicalResult importSubgraph(const pb::GraphProto &graph, mlir::Region &region, const ValueScope &outer,
                                      const Frame &frame, mlir::Location location);
   mlir::FailureOr<llvm::SmallVector<mlir::Value>> operandsOf(const Nodes &nodes, int index, const ValueScope &scope,

@@ -28,8 +28,8 @@ static func::FuncOp makeMain(OpBuilder &builder, Location location, ArrayRef<Mod
   return main;
 }
 
-static LogicalResult addOutputs(func::FuncOp main, OpBuilder &builder, const pb::GraphProto &graph, const ValueScope &scope,
-                                const SymbolSizes &sizes) {
+static LogicalResult addOutputs(func::FuncOp main, OpBuilder &builder, const pb::GraphProto &graph,
+                                const ValueScope &scope, const SymbolSizes &sizes) {
   Location location = main.getLoc();
   if (graph.output().empty())
     return emitError(location) << "the model has no outputs";
@@ -89,7 +89,8 @@ OwningOpRef<ModuleOp> mlc::importOnnx(StringRef path, const CompileOptions &opti
   (*file)->releasePages();
   (*module)->setAttr("onnx.model", builder.getStringAttr(name));
   (*module)->setAttr("onnx.ir_version", builder.getI64IntegerAttr(model.ir_version()));
-  (*module)->setAttr("onnx.hash", builder.getStringAttr(llvm::formatv("xxh3:{0:x-16}{1:x-16}", hash.high64, hash.low64).str()));
+  (*module)->setAttr("onnx.hash",
+                     builder.getStringAttr(llvm::formatv("xxh3:{0:x-16}{1:x-16}", hash.high64, hash.low64).str()));
 
   SymbolSizes sizes;
   auto inputs = bindInputs(graph, options, location, sizes);

@@ -103,9 +103,9 @@ llvm::Expected<StringRef> ModelFile::externalData(const pb::TensorProto &tensor)
     return llvm::createStringError(
         llvm::formatv("external data \"{0}\" {1}", location, llvm::toString(content.takeError())));
   if (offset > content->size() || (hasLength && length > content->size() - offset))
-    return llvm::createStringError(llvm::formatv("external data \"{0}\" has {1} bytes, the model reads {2} at {3}", location,
-                                                 content->size(), hasLength ? std::to_string(length) : "from there",
-                                                 offset));
+    return llvm::createStringError(llvm::formatv("external data \"{0}\" has {1} bytes, the model reads {2} at {3}",
+                                                 location, content->size(),
+                                                 hasLength ? std::to_string(length) : "from there", offset));
   return hasLength ? content->substr(offset, length) : content->substr(offset);
 }
 

@@ -2,10 +2,10 @@
 // It lives as long as an MLIR context holds weights that point into it.
 #ifndef MLC_COMPILER_IMPORT_MODELFILE_H
 #define MLC_COMPILER_IMPORT_MODELFILE_H
+#include "compiler/Import/OnnxProto.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/Error.h"
 #include "llvm/Support/MemoryBuffer.h"
-#include "compiler/Import/OnnxProto.h"
 #include <memory>
 #include <string>
 

@@ -3,7 +3,7 @@
 #define MLC_COMPILER_IMPORT_ONNXPROTO_H
 #include "onnx-ml.pb.h"
 
-namespace mlc::pb {
-using namespace ::onnx;
-}
+namespace mlc {
+namespace pb = ::onnx;
+} // namespace mlc
 #endif

@@ -1,10 +1,9 @@
 // See Signature.h. Everything that users can get wrong about shapes on the command line is checked here.
 #include "compiler/Import/Signature.h"
 #include "compiler/Import/Attributes.h"
-#include "compiler/Import/Diagnostics.h"
+#include "mlc/mlc.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
-#include "mlc/mlc.h"
 
 using namespace mlc;
 using namespace mlir;
@@ -24,13 +23,20 @@ std::string listOf(ArrayRef<std::string> names) {
 
 StringRef kindOf(const TypeProto &type) {
   switch (type.value_case()) {
-  case TypeProto::kTensorType: return "tensor";
-  case TypeProto::kSequenceType: return "sequence";
-  case TypeProto::kMapType: return "map";
-  case TypeProto::kOptionalType: return "optional";
-  case TypeProto::kSparseTensorType: return "sparse tensor";
-  case TypeProto::kOpaqueType: return "opaque";
-  default: return "";
+  case TypeProto::kTensorType:
+    return "tensor";
+  case TypeProto::kSequenceType:
+    return "sequence";
+  case TypeProto::kMapType:
+    return "map";
+  case TypeProto::kOptionalType:
+    return "optional";
+  case TypeProto::kSparseTensorType:
+    return "sparse tensor";
+  case TypeProto::kOpaqueType:
+    return "opaque";
+  default:
+    return "";
   }
 }
 
@@ -59,20 +65,15 @@ FailureOr<Declared> declaredShape(const ValueInfoProto &value, Location location
 
 /// The element type of an input or output, or an error: what mlc cannot carry over the border of a library.
 FailureOr<Type> elementType(const ValueInfoProto &value, StringRef role, Location location) {
-  auto unsupported = [&](const Twine &what) {
-    InFlightDiagnostic diagnostic = emitError(location) << role << " \"" << value.name() << "\": " << what;
-    markUnsupported(diagnostic);
-    return failure();
-  };
+  auto error = [&] { return emitError(location) << role << " \"" << value.name() << "\": "; };
   if (!value.type().has_tensor_type())
-    return unsupported(kindOf(value.type()) + " values are not supported");
+    return error() << kindOf(value.type()) << " values are not supported";
   int32_t dataType = value.type().tensor_type().elem_type();
   if (Type type = elementTypeOf(dataType, location.getContext()))
     return type;
   if (dataTypeName(dataType) == "unknown" || dataType == pb::TensorProto::UNDEFINED)
-    return emitError(location) << role << " \"" << value.name() << "\": element type " << dataType
-                               << " does not exist in ONNX";
-  return unsupported("element type " + dataTypeName(dataType) + " is not supported");
+    return error() << "element type " << dataType << " does not exist in ONNX";
+  return error() << "element type " << dataTypeName(dataType) << " is not supported";
 }
 
 class InputBinder {
@@ -119,8 +120,9 @@ private:
     bool hasShape = value.type().tensor_type().has_shape();
     if (wanted == options.shapes.end()) {
       if (!hasShape)
-        return emitError(location) << "input \"" << value.name() << "\" has no shape in the model; give it with --shape "
-                                   << value.name() << "=1x3x224x224";
+        return emitError(location) << "input \"" << value.name()
+                                   << "\" has no shape in the model; give it with --shape " << value.name()
+                                   << "=1x3x224x224";
       auto declared = declaredShape(value, location);
       if (mlir::failed(declared))
         return failure();
@@ -164,8 +166,8 @@ private:
     auto [entry, isNew] = sizes.try_emplace(symbol, size);
     if (isNew || entry->second == size)
       return success();
-    return emitError(location) << "dimension \"" << symbol << "\" is given two sizes: " << entry->second << " and " << size
-                               << " (" << option << ')';
+    return emitError(location) << "dimension \"" << symbol << "\" is given two sizes: " << entry->second << " and "
+                               << size << " (" << option << ')';
   }
 
   LogicalResult checkNames() {
@@ -174,8 +176,8 @@ private:
       known.push_back(input.name);
     for (const auto &[name, shape] : options.shapes)
       if (!llvm::is_contained(known, name))
-        return emitError(location) << "--shape names the input \"" << name << "\", which the model does not have; its inputs: "
-                                   << listOf(known);
+        return emitError(location) << "--shape names the input \"" << name
+                                   << "\", which the model does not have; its inputs: " << listOf(known);
     return success();
   }
 
@@ -245,7 +247,8 @@ FailureOr<std::vector<ModelInput>> mlc::bindInputs(const pb::GraphProto &graph, 
   return InputBinder(graph, options, location, sizes).bind();
 }
 
-FailureOr<DeclaredOutput> mlc::declaredOutput(const ValueInfoProto &output, const SymbolSizes &sizes, Location location) {
+FailureOr<DeclaredOutput> mlc::declaredOutput(const ValueInfoProto &output, const SymbolSizes &sizes,
+                                              Location location) {
   DeclaredOutput declared;
   if (output.type().value_case() == TypeProto::VALUE_NOT_SET ||
       (output.type().has_tensor_type() && output.type().tensor_type().elem_type() == pb::TensorProto::UNDEFINED))

@@ -2,8 +2,8 @@
 #ifndef MLC_COMPILER_IMPORT_SIGNATURE_H
 #define MLC_COMPILER_IMPORT_SIGNATURE_H
 #include "compiler/Compile.h"
-#include "mlir/IR/BuiltinTypes.h"
 #include "compiler/Import/OnnxProto.h"
+#include "mlir/IR/BuiltinTypes.h"
 
 namespace mlc {
 

@@ -8,8 +8,6 @@ using namespace mlc;
 using llvm::StringRef;
 using pb::TensorProto;
 
-char UnsupportedError::ID;
-
 namespace {
 struct DataTypeRow {
   const char *name;
@@ -19,11 +17,12 @@ struct DataTypeRow {
 
 // Indexed by TensorProto::DataType.
 static const DataTypeRow dataTypes[] = {
-    {"undefined", 0},      {"float32", 4},   {"uint8", 1},        {"int8", 1},       {"uint16", 2},     {"int16", 2},
-    {"int32", 4},          {"int64", 8},     {"string", 0},       {"bool", 1},       {"float16", 2},    {"float64", 8},
-    {"uint32", 4},         {"uint64", 8},    {"complex64", 0},    {"complex128", 0}, {"bfloat16", 2},   {"float8e4m3fn", 0},
-    {"float8e4m3fnuz", 0}, {"float8e5m2", 0}, {"float8e5m2fnuz", 0}, {"uint4", 0},   {"int4", 0},       {"float4e2m1", 0},
-    {"float8e8m0", 0},     {"uint2", 0},     {"int2", 0}};
+    {"undefined", 0},      {"float32", 4},  {"uint8", 1},        {"int8", 1},           {"uint16", 2},
+    {"int16", 2},          {"int32", 4},    {"int64", 8},        {"string", 0},         {"bool", 1},
+    {"float16", 2},        {"float64", 8},  {"uint32", 4},       {"uint64", 8},         {"complex64", 0},
+    {"complex128", 0},     {"bfloat16", 2}, {"float8e4m3fn", 0}, {"float8e4m3fnuz", 0}, {"float8e5m2", 0},
+    {"float8e5m2fnuz", 0}, {"uint4", 0},    {"int4", 0},         {"float4e2m1", 0},     {"float8e8m0", 0},
+    {"uint2", 0},          {"int2", 0}};
 
 StringRef mlc::dataTypeName(int32_t dataType) {
   return dataType >= 0 && size_t(dataType) < std::size(dataTypes) ? dataTypes[dataType].name : "unknown";
@@ -43,10 +42,10 @@ llvm::Expected<int64_t> mlc::checkedByteCount(llvm::ArrayRef<int64_t> shape, uns
       return llvm::createStringError(llvm::formatv("dimension {0} is negative: {1}", axis, size));
     isEmpty |= size == 0;
     if (size != 0 && __builtin_mul_overflow(product, size, &product))
-      return llvm::createStringError(
-          llvm::formatv("its size overflows: {0} elements of {1} bytes", llvm::join(llvm::map_range(shape, [](int64_t s) {
-                          return s == INT64_MIN ? "?" : std::to_string(s);
-                        }), "x"), elementBytes));
+      return llvm::createStringError(llvm::formatv(
+          "its size overflows: {0} elements of {1} bytes",
+          llvm::join(llvm::map_range(shape, [](int64_t s) { return s == INT64_MIN ? "?" : std::to_string(s); }), "x"),
+          elementBytes));
   }
   return isEmpty ? 0 : product;
 }
@@ -81,17 +80,27 @@ llvm::Error convertField(StringRef name, const Field &field, TensorData &data, i
 
 llvm::Error readTypedField(const TensorProto &tensor, TensorData &data, int64_t count) {
   switch (data.dataType) {
-  case TensorProto::FLOAT: return convertField<float>("float_data", tensor.float_data(), data, count);
-  case TensorProto::DOUBLE: return convertField<double>("double_data", tensor.double_data(), data, count);
-  case TensorProto::INT64: return convertField<int64_t>("int64_data", tensor.int64_data(), data, count);
-  case TensorProto::UINT64: return convertField<uint64_t>("uint64_data", tensor.uint64_data(), data, count);
-  case TensorProto::UINT32: return convertField<uint32_t>("uint64_data", tensor.uint64_data(), data, count);
-  case TensorProto::INT32: return convertField<int32_t>("int32_data", tensor.int32_data(), data, count);
-  case TensorProto::INT16: return convertField<int16_t>("int32_data", tensor.int32_data(), data, count);
-  case TensorProto::INT8: return convertField<int8_t>("int32_data", tensor.int32_data(), data, count);
+  case TensorProto::FLOAT:
+    return convertField<float>("float_data", tensor.float_data(), data, count);
+  case TensorProto::DOUBLE:
+    return convertField<double>("double_data", tensor.double_data(), data, count);
+  case TensorProto::INT64:
+    return convertField<int64_t>("int64_data", tensor.int64_data(), data, count);
+  case TensorProto::UINT64:
+    return convertField<uint64_t>("uint64_data", tensor.uint64_data(), data, count);
+  case TensorProto::UINT32:
+    return convertField<uint32_t>("uint64_data", tensor.uint64_data(), data, count);
+  case TensorProto::INT32:
+    return convertField<int32_t>("int32_data", tensor.int32_data(), data, count);
+  case TensorProto::INT16:
+    return convertField<int16_t>("int32_data", tensor.int32_data(), data, count);
+  case TensorProto::INT8:
+    return convertField<int8_t>("int32_data", tensor.int32_data(), data, count);
   case TensorProto::UINT8:
-  case TensorProto::BOOL: return convertField<uint8_t>("int32_data", tensor.int32_data(), data, count);
-  default: return convertField<uint16_t>("int32_data", tensor.int32_data(), data, count); // uint16, float16, bfloat16
+  case TensorProto::BOOL:
+    return convertField<uint8_t>("int32_data", tensor.int32_data(), data, count);
+  default:
+    return convertField<uint16_t>("int32_data", tensor.int32_data(), data, count); // uint16, float16, bfloat16
   }
 }
 
@@ -114,9 +123,9 @@ llvm::Expected<TensorData> mlc::readTensor(ModelFile &file, const TensorProto &t
   if (data.dataType == TensorProto::UNDEFINED || dataTypeName(data.dataType) == "unknown")
     return llvm::createStringError(llvm::formatv("element type {0} does not exist in ONNX", data.dataType));
   if (elementBytes == 0)
-    return llvm::make_error<UnsupportedError>("element type " + dataTypeName(data.dataType) + " is not supported");
+    return llvm::createStringError("element type " + dataTypeName(data.dataType) + " is not supported");
   if (tensor.has_segment())
-    return llvm::make_error<UnsupportedError>("tensors in segments are not supported");
+    return llvm::createStringError("tensors in segments are not supported");
   constexpr int rankMax = 64;
   if (tensor.dims_size() > rankMax)
     return llvm::createStringError(llvm::formatv("rank {0} is larger than {1}", tensor.dims_size(), rankMax));
@@ -137,7 +146,8 @@ llvm::Expected<TensorData> mlc::readTensor(ModelFile &file, const TensorProto &t
     return bytes.takeError();
   if (isExternal || !bytes->empty()) {
     if (int64_t(bytes->size()) != *byteCount)
-      return llvm::createStringError(llvm::formatv("its data has {0} bytes, its shape and type need {1}", bytes->size(), *byteCount));
+      return llvm::createStringError(
+          llvm::formatv("its data has {0} bytes, its shape and type need {1}", bytes->size(), *byteCount));
     data.bytes = *bytes;
   } else if (llvm::Error failure = readTypedField(tensor, data, *byteCount / elementBytes)) {
     return std::move(failure);

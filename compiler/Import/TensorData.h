@@ -10,7 +10,7 @@ namespace mlc {
 struct TensorData {
   int32_t dataType; // pb::TensorProto::DataType
   llvm::SmallVector<int64_t> shape;
-  llvm::StringRef bytes;          // into the mapped file, or into `storage`
+  llvm::StringRef bytes;           // into the mapped file, or into `storage`
   std::unique_ptr<char[]> storage; // set if the elements had to be converted; aligned for every element
 };
 
@@ -18,18 +18,6 @@ struct TensorData {
 llvm::StringRef dataTypeName(int32_t dataType);
 /// Bytes of one element; 0 for types that mlc does not have.
 unsigned dataTypeBytes(int32_t dataType);
-
-/// A type or storage that is legal in ONNX and that mlc does not have. Everything else that fails is malformed.
-class UnsupportedError : public llvm::ErrorInfo<UnsupportedError> {
-public:
-  static char ID;
-  explicit UnsupportedError(const llvm::Twine &text) : text(text.str()) {}
-  void log(llvm::raw_ostream &os) const override { os << text; }
-  std::error_code convertToErrorCode() const override { return llvm::inconvertibleErrorCode(); }
-
-private:
-  std::string text;
-};
 
 /// Product of the sizes times `elementBytes`, if no partial product overflows and no size is negative. Dynamic sizes (INT64_MIN)
 /// count as one.

@@ -20,15 +20,24 @@ struct Field {
   WireMessage message;
 };
 const Field nestedFields[] = {
-    {WireMessage::Model, 7, WireMessage::Graph},           {WireMessage::Model, 20, WireMessage::TrainingInfo},
-    {WireMessage::Model, 25, WireMessage::Function},       {WireMessage::TrainingInfo, 1, WireMessage::Graph},
-    {WireMessage::TrainingInfo, 2, WireMessage::Graph},    {WireMessage::Graph, 1, WireMessage::Node},
-    {WireMessage::Graph, 5, WireMessage::Tensor},          {WireMessage::Graph, 15, WireMessage::SparseTensor},
-    {WireMessage::SparseTensor, 1, WireMessage::Tensor},   {WireMessage::SparseTensor, 2, WireMessage::Tensor},
-    {WireMessage::Node, 5, WireMessage::Attribute},        {WireMessage::Function, 7, WireMessage::Node},
-    {WireMessage::Function, 11, WireMessage::Attribute},   {WireMessage::Attribute, 5, WireMessage::Tensor},
-    {WireMessage::Attribute, 10, WireMessage::Tensor},     {WireMessage::Attribute, 6, WireMessage::Graph},
-    {WireMessage::Attribute, 11, WireMessage::Graph},      {WireMessage::Attribute, 22, WireMessage::SparseTensor},
+    {WireMessage::Model, 7, WireMessage::Graph},
+    {WireMessage::Model, 20, WireMessage::TrainingInfo},
+    {WireMessage::Model, 25, WireMessage::Function},
+    {WireMessage::TrainingInfo, 1, WireMessage::Graph},
+    {WireMessage::TrainingInfo, 2, WireMessage::Graph},
+    {WireMessage::Graph, 1, WireMessage::Node},
+    {WireMessage::Graph, 5, WireMessage::Tensor},
+    {WireMessage::Graph, 15, WireMessage::SparseTensor},
+    {WireMessage::SparseTensor, 1, WireMessage::Tensor},
+    {WireMessage::SparseTensor, 2, WireMessage::Tensor},
+    {WireMessage::Node, 5, WireMessage::Attribute},
+    {WireMessage::Function, 7, WireMessage::Node},
+    {WireMessage::Function, 11, WireMessage::Attribute},
+    {WireMessage::Attribute, 5, WireMessage::Tensor},
+    {WireMessage::Attribute, 10, WireMessage::Tensor},
+    {WireMessage::Attribute, 6, WireMessage::Graph},
+    {WireMessage::Attribute, 11, WireMessage::Graph},
+    {WireMessage::Attribute, 22, WireMessage::SparseTensor},
     {WireMessage::Attribute, 23, WireMessage::SparseTensor},
 };
 constexpr uint64_t rawDataField = 9; // of TensorProto
@@ -66,17 +75,22 @@ public:
           return error(start, "a broken number");
         break;
       }
-      case Fixed64: size = 8; break;
-      case Fixed32: size = 4; break;
+      case Fixed64:
+        size = 8;
+        break;
+      case Fixed32:
+        size = 4;
+        break;
       case Bytes:
         if (!readVarint(position, end, size))
           return error(start, "a broken length");
         break;
-      default: return error(start, llvm::formatv("unknown wire type {0}", tag & 7));
+      default:
+        return error(start, llvm::formatv("unknown wire type {0}", tag & 7));
       }
       if (size > end - position)
-        return error(start, llvm::formatv("a field of {0} bytes where {1} are left: the file is truncated or damaged", size,
-                                          end - position));
+        return error(start, llvm::formatv("a field of {0} bytes where {1} are left: the file is truncated or damaged",
+                                          size, end - position));
       if ((tag & 7) != Bytes) {
         out.append(file.data() + start, position + size - start);
       } else {
@@ -147,5 +161,6 @@ llvm::Expected<std::string> mlc::outlineOf(StringRef file, WireMessage message) 
 std::optional<RawDataPlace> mlc::rawDataPlace(StringRef rawData) {
   if (rawData.size() != 16)
     return std::nullopt;
-  return RawDataPlace{llvm::support::endian::read64le(rawData.data()), llvm::support::endian::read64le(rawData.data() + 8)};
+  return RawDataPlace{llvm::support::endian::read64le(rawData.data()),
+                      llvm::support::endian::read64le(rawData.data() + 8)};
 }

@@ -83,8 +83,9 @@ static void resolveAtRunTime(Node &n, CoreBuilder &b, const Sizes &all, Sizes &t
         open.push_back({i, v});
         others = b.indexProduct(others, choose(is(v, -1), constant(1), v));
       }
-    } else if (!constantSize(size) || *constantSize(size) > 0) {
-      others = b.indexProduct(others, size);
+    } else if (constantSize(size) != -1) {
+      bool isCopied = constantSize(size) == 0 && !allowZero && i < all.size();
+      others = b.indexProduct(others, isCopied ? all[i] : size);
     }
   }
   for (OpFoldResult size : all)

@@ -37,6 +37,30 @@ std::optional<int64_t> coefficientOf(AffineExpr expr, unsigned loop) {
   return std::nullopt;
 }
 
+/// Elements between two lanes of an access; nothing if unknown.
+std::optional<int64_t> stepOf(AffineMap map, MemRefType type, int64_t laneLoop) {
+  if (laneLoop < 0 || !map.isFunctionOfDim(laneLoop))
+    return 0;
+  SmallVector<int64_t> strides;
+  int64_t offset, step = 0;
+  if (failed(type.getStridesAndOffset(strides, offset)))
+    return std::nullopt;
+  for (auto [expr, stride] : llvm::zip_equal(map.getResults(), strides)) {
+    std::optional<int64_t> coefficient = coefficientOf(expr, laneLoop);
+    if (!coefficient || (*coefficient != 0 && ShapedType::isDynamic(stride)))
+      return std::nullopt;
+    step += *coefficient == 0 ? 0 : *coefficient * stride;
+  }
+  return step;
+}
+
+/// vector.load wants a last stride of 1.
+bool hasUnitLastStride(MemRefType type) {
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  return succeeded(type.getStridesAndOffset(strides, offset)) && !strides.empty() && strides.back() == 1;
+}
+
 VectorType vectorOf(Type element, int64_t lanes) { return VectorType::get({lanes}, element); }
 
 Value maskOf(OpBuilder &b, Location loc, const Position &at) {
@@ -69,6 +93,27 @@ Position laneAt(OpBuilder &b, Location loc, const Position &at, int64_t lane) {
   Value offset = arith::ConstantIndexOp::create(b, loc, lane);
   scalar.indices[at.laneLoop] = arith::AddIOp::create(b, loc, at.indices[at.laneLoop], offset);
   return scalar;
+}
+
+/// Every second element (a window of stride 2): two loads that end with the last lane's element, and a shuffle.
+Value loadEvens(OpBuilder &b, Location loc, Value memref, AffineMap map, const Position &at) {
+  VectorType type = vectorOf(cast<MemRefType>(memref.getType()).getElementType(), at.lanes);
+  SmallVector<Value> indices = mapIndices(b, loc, map, at);
+  auto loadFrom = [&](int64_t skip) -> Value { // elements [skip, skip + lanes) of the 2 * lanes - 1
+    SmallVector<Value> from(indices);
+    from.back() = arith::AddIOp::create(b, loc, from.back(), arith::ConstantIndexOp::create(b, loc, skip));
+    if (!at.active)
+      return vector::LoadOp::create(b, loc, type, memref, from);
+    Value twice = arith::AddIOp::create(b, loc, at.active, at.active);
+    Value count = arith::SubIOp::create(b, loc, twice, arith::ConstantIndexOp::create(b, loc, skip + 1)); // may be negative: none
+    Value mask = vector::CreateMaskOp::create(b, loc, vectorOf(b.getI1Type(), at.lanes), count);
+    return vector::MaskedLoadOp::create(b, loc, type, memref, from, mask, arith::ConstantOp::create(b, loc, type, b.getZeroAttr(type)));
+  };
+  Value first = loadFrom(0), second = loadFrom(at.lanes - 1);
+  SmallVector<int64_t> evens;
+  for (int64_t lane = 0; lane < at.lanes; ++lane) // element i of the second load is element i + lanes - 1
+    evens.push_back(2 * lane < at.lanes ? 2 * lane : at.lanes + 2 * lane - (at.lanes - 1));
+  return vector::ShuffleOp::create(b, loc, first, second, evens);
 }
 
 Value gatherAt(OpBuilder &b, Location loc, Value memref, AffineMap map, const Position &at) {
@@ -122,7 +167,9 @@ struct Emission {
     if (loop != at.laneLoop || at.lanes == 1)
       return start;
     auto type = vectorOf(b.getIndexType(), at.lanes);
-    return arith::AddIOp::create(b, loc, vector::BroadcastOp::create(b, loc, type, start), vector::StepOp::create(b, loc, type));
+    // A constant and no vector.step: that has no lowering for index elements.
+    Value steps = arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, llvm::map_to_vector(llvm::seq<int64_t>(0, type.getNumElements()), [&](int64_t i) { return Attribute(b.getIndexAttr(i)); })));
+    return arith::AddIOp::create(b, loc, vector::BroadcastOp::create(b, loc, type, start), steps);
   }
 
   /// An arith op on two values of which each is scalar or vector.
@@ -218,22 +265,10 @@ struct Emission {
 } // namespace
 
 LaneStep mlc::laneStep(AffineMap map, MemRefType type, int64_t laneLoop) {
-  if (laneLoop < 0 || !map.isFunctionOfDim(laneLoop))
-    return LaneStep::Invariant;
-  SmallVector<int64_t> strides;
-  int64_t offset;
-  if (failed(type.getStridesAndOffset(strides, offset)))
-    return LaneStep::Strided;
-  int64_t step = 0;
-  for (auto [expr, stride] : llvm::zip_equal(map.getResults(), strides)) {
-    std::optional<int64_t> coefficient = coefficientOf(expr, laneLoop);
-    if (!coefficient || (*coefficient != 0 && ShapedType::isDynamic(stride)))
-      return LaneStep::Strided;
-    step += *coefficient == 0 ? 0 : *coefficient * stride;
-  }
+  std::optional<int64_t> step = stepOf(map, type, laneLoop);
   if (step == 0)
     return LaneStep::Invariant;
-  return step == 1 && strides.back() == 1 ? LaneStep::Contiguous : LaneStep::Strided; // vector.load wants a last stride of 1
+  return step == 1 && hasUnitLastStride(type) ? LaneStep::Contiguous : LaneStep::Strided;
 }
 
 SmallVector<Value> mlc::mapIndices(OpBuilder &b, Location loc, AffineMap map, const Position &at) {
@@ -246,6 +281,8 @@ SmallVector<Value> mlc::mapIndices(OpBuilder &b, Location loc, AffineMap map, co
 Value mlc::loadAt(OpBuilder &b, Location loc, Value memref, AffineMap map, const Position &at) {
   auto type = cast<MemRefType>(memref.getType());
   LaneStep step = at.lanes == 1 ? LaneStep::Invariant : laneStep(map, type, at.laneLoop);
+  if (step == LaneStep::Strided && stepOf(map, type, at.laneLoop) == 2 && hasUnitLastStride(type) && !type.getElementType().isInteger(1))
+    return loadEvens(b, loc, memref, map, at);
   if (step == LaneStep::Strided)
     return gatherAt(b, loc, memref, map, at);
   SmallVector<Value> indices = mapIndices(b, loc, map, at);

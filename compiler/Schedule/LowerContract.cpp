@@ -113,7 +113,7 @@ LogicalResult ContractEmitter::match() {
 }
 
 void ContractEmitter::emit() {
-  b.setInsertionPoint(contraction);
+  b.setInsertionPoint(epilogue ? epilogue : contraction); // after the epilogue's constants
   // Sizes of all loops, from the operands' shapes (results of maps that are plain dimensions).
   sizes.assign(contraction.getNumLoops(), Value());
   for (OpOperand &operand : contraction->getOpOperands())

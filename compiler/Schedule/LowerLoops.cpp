@@ -24,13 +24,43 @@ static Value fillOf(linalg::GenericOp op) {
   return yielded == op.getBody()->getArgument(0) ? op->getOperand(0) : Value();
 }
 
+/// Parts of one buffer that have no element in common: subviews apart in some dimension.
+static bool areApart(Value left, Value right) {
+  auto a = left.getDefiningOp<memref::SubViewOp>(), c = right.getDefiningOp<memref::SubViewOp>();
+  if (!a || !c || a.getSource() != c.getSource())
+    return false;
+  for (unsigned dim = 0; dim < a.getStaticOffsets().size(); ++dim) {
+    int64_t aBegin = a.getStaticOffsets()[dim], cBegin = c.getStaticOffsets()[dim], aSize = a.getStaticSizes()[dim], cSize = c.getStaticSizes()[dim];
+    if (a.getStaticStrides()[dim] != 1 || c.getStaticStrides()[dim] != 1)
+      continue;
+    auto before = [](int64_t begin, int64_t size, int64_t next) {
+      return !ShapedType::isDynamic(begin) && !ShapedType::isDynamic(size) && !ShapedType::isDynamic(next) && begin + size <= next;
+    };
+    if (before(aBegin, aSize, cBegin) || before(cBegin, cSize, aBegin))
+      return true;
+  }
+  return false;
+}
+
+/// Does one of two ops write what the other one uses? Kernel arguments do not alias unless they are the same.
+static bool depends(linalg::GenericOp first, linalg::GenericOp second) {
+  auto meets = [](Value written, Value used) { return isa<MemRefType>(used.getType()) && rootOf(written) == rootOf(used) && !areApart(written, used); };
+  for (Value written : first.getDpsInits())
+    for (Value used : second->getOperands())
+      if (meets(written, used))
+        return true;
+  for (Value written : second.getDpsInits())
+    for (Value used : first->getOperands())
+      if (meets(written, used))
+        return true;
+  return false;
+}
+
 LogicalResult mlc::lowerLoops(func::FuncOp kernel) {
   IRRewriter rewriter(kernel.getContext());
   generalizeOps(rewriter, kernel);
   auto tiling = kernel->getAttrOfType<sched::TilingAttr>(kTilingAttr);
 
-  SmallVector<linalg::GenericOp> ops;
-  DenseMap<Value, Value> fills; // pending: the next op that writes the buffer starts with the value
   SmallVector<std::pair<linalg::GenericOp, SmallVector<Value>>> work;
   for (Operation &op : kernel.getBody().front()) {
     if (isa<memref::AllocOp>(op))
@@ -59,18 +89,9 @@ LogicalResult mlc::lowerLoops(func::FuncOp kernel) {
   }
 
   bool independent = true;
-  DenseMap<Value, size_t> writer;
-  for (auto [number, entry] : llvm::enumerate(work))
-    for (Value out : entry.first.getDpsInits()) {
-      // Slices of one result (a concatenation) are different buffers to the ops that write them.
-      auto [found, isNew] = writer.try_emplace(out, number);
-      independent &= isNew || found->second == number;
-    }
-  for (auto [number, entry] : llvm::enumerate(work))
-    for (Value input : entry.first.getDpsInputs())
-      for (auto [out, by] : writer)
-        if (isa<MemRefType>(input.getType()) && by != number && rootOf(out) == rootOf(input))
-          independent = false;
+  for (size_t i = 0; i < work.size(); ++i)
+    for (size_t k = i + 1; k < work.size(); ++k)
+      independent = independent && !depends(work[i].first, work[k].first);
 
   OpBuilder b(kernel.getBody().front().getTerminator());
   SmallVector<Tasks> tasks;

@@ -21,7 +21,7 @@ constexpr int64_t kScratchBytesMax = 64 << 10;
 /// The buffer behind reshapes of it.
 Value bufferOf(Value memref) {
   while (Operation *op = memref.getDefiningOp()) {
-    if (!isa<memref::CollapseShapeOp, memref::ExpandShapeOp, memref::CastOp>(op))
+    if (!isa<memref::CollapseShapeOp, memref::ExpandShapeOp, memref::ReinterpretCastOp, memref::CastOp>(op))
       break;
     memref = op->getOperand(0);
   }

@@ -628,8 +628,11 @@ LogicalResult EntryOutliner::emitGroup(ArrayRef<Operation *> members) {
   for (auto [value, argument] : llvm::zip(scalarOperands, kernel.getArguments().drop_front(buffers.size())))
     mapping.map(value, argument);
   auto localConstant = [&](Value value) {
-    if (!mapping.contains(value))
+    if (!mapping.contains(value)) { // in front of everything: generators put their code where the first op stands
+      OpBuilder::InsertionGuard guard(k);
+      k.setInsertionPointToStart(&kernel.getBody().front());
       k.clone(*value.getDefiningOp(), mapping);
+    }
     return mapping.lookup(value);
   };
   for (Value result : internal) {

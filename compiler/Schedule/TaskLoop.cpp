@@ -393,6 +393,39 @@ SmallVector<bool> mlc::foldableLoops(linalg::GenericOp op) {
   return folds;
 }
 
+/// collapse_shape as reinterpret_cast: upstream folds loads of the former into divisions of every index.
+static void castCollapsed(RewriterBase &rewriter, memref::CollapseShapeOp collapse) {
+  Location loc = collapse.getLoc();
+  Value source = collapse.getSrc();
+  MemRefType type = collapse.getResultType();
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  if (failed(type.getStridesAndOffset(strides, offset)))
+    return;
+  rewriter.setInsertionPoint(collapse);
+  memref::ExtractStridedMetadataOp metadata;
+  auto ofSource = [&] {
+    if (!metadata)
+      metadata = memref::ExtractStridedMetadataOp::create(rewriter, loc, source);
+    return metadata;
+  };
+  SmallVector<OpFoldResult> sizes, newStrides(strides.size());
+  for (int64_t dim = 0; dim < type.getRank(); ++dim)
+    sizes.push_back(getAsOpFoldResult(sizeOf(rewriter, loc, collapse, dim)));
+  Value step = constantIndex(rewriter, loc, 1); // of the identity layout, from the last dimension on
+  for (int64_t dim = type.getRank() - 1; dim >= 0; --dim) {
+    if (!ShapedType::isDynamic(strides[dim]))
+      newStrides[dim] = rewriter.getIndexAttr(strides[dim]);
+    else if (type.getLayout().isIdentity())
+      newStrides[dim] = getAsOpFoldResult(step);
+    else
+      newStrides[dim] = ofSource().getStrides()[collapse.getReassociationIndices()[dim].back()];
+    step = mulIndex(rewriter, loc, step, getValueOrCreateConstantIndexOp(rewriter, loc, sizes[dim]));
+  }
+  OpFoldResult begin = ShapedType::isDynamic(offset) ? OpFoldResult(ofSource().getOffset()) : OpFoldResult(rewriter.getIndexAttr(offset));
+  rewriter.replaceOpWithNewOp<memref::ReinterpretCastOp>(collapse, type, source, begin, sizes, newStrides);
+}
+
 FailureOr<linalg::GenericOp> mlc::foldLoops(RewriterBase &rewriter, linalg::GenericOp op, ArrayRef<bool> folds) {
   SmallVector<ReassociationIndices> groups;
   for (int64_t loop = 0; loop < static_cast<int64_t>(op.getNumLoops()); ++loop)
@@ -410,7 +443,11 @@ FailureOr<linalg::GenericOp> mlc::foldLoops(RewriterBase &rewriter, linalg::Gene
   if (failed(result))
     return failure();
   rewriter.eraseOp(op);
-  return cast<linalg::GenericOp>(result->collapsedOp.getOperation());
+  auto folded = cast<linalg::GenericOp>(result->collapsedOp.getOperation());
+  for (Value operand : SmallVector<Value>(folded->getOperands()))
+    if (auto collapse = operand.getDefiningOp<memref::CollapseShapeOp>(); collapse && collapse->hasOneUse())
+      castCollapsed(rewriter, collapse);
+  return folded;
 }
 
 linalg::GenericOp mlc::collapseLoops(RewriterBase &rewriter, linalg::GenericOp op) {

@@ -62,7 +62,8 @@ llvm::Expected<Timings> measure(const mlc_model &model, const CommandLine &line,
       start = Clock::now();
     if (i >= 0 && line.iterations > 0 && i >= line.iterations)
       break;
-    if (i > 0 && line.iterations == 0 && (seconds(Clock::now() - start) >= line.durationSeconds || size_t(i) >= iterationsMax))
+    if (i > 0 && line.iterations == 0 &&
+        (seconds(Clock::now() - start) >= line.durationSeconds || size_t(i) >= iterationsMax))
       break;
     Clock::time_point before = Clock::now();
     status = model.run(handle, inputs.data(), outputs.data());
@@ -100,8 +101,8 @@ void print(const CommandLine &line, const mlc_model &model, const BoundTensors &
     llvm::outs() << ' ' << model.symbols[index] << '=' << size;
   llvm::outs() << ": median " << timeText(timings.median()) << ", p5 " << timeText(timings.percentile(0.05)) << ", p95 "
                << timeText(timings.percentile(0.95)) << ", min " << timeText(timings.seconds.front()) << " ("
-               << timings.seconds.size() << " iterations, threads " << (line.threads ? std::to_string(line.threads) : "auto")
-               << ")\n";
+               << timings.seconds.size() << " iterations, threads "
+               << (line.threads ? std::to_string(line.threads) : "auto") << ")\n";
 }
 
 llvm::Error bench(const CommandLine &line) {
@@ -122,14 +123,16 @@ llvm::Error bench(const CommandLine &line) {
 
 int mlc::benchCommand(Arguments arguments) {
   CommandLine line;
-  Options options("mlc bench", "mlc bench FILE.so [OPTIONS]",
-                  "Measures how long one run of a compiled library takes: median, 5th and 95th percentile and minimum.");
+  Options options(
+      "mlc bench", "mlc bench FILE.so [OPTIONS]",
+      "Measures how long one run of a compiled library takes: median, 5th and 95th percentile and minimum.");
   options.positional("FILE.so", "a library made by mlc compile", line.libraries, 1, 1);
   options.heading("inputs");
   line.inputs.declare(options, "random");
   options.heading("measurement");
   options.value("--warmup", "NUMBER", "runs before the measured ones (default: 5)", line.warmup, 0);
-  options.value("--iterations", "NUMBER", "measured runs (default: as many as fit into --duration)", line.iterations, 1);
+  options.value("--iterations", "NUMBER", "measured runs (default: as many as fit into --duration)", line.iterations,
+                1);
   options.value("--duration", "SECONDS", "how long to measure (default: 3)", line.durationSeconds, 0);
   options.value("--threads", "NUMBER", "0: one for each core (default: 0)", line.threads, 0);
   options.value("--device", "NUMBER", "ordinal of the GPU (default: 0)", line.device, 0);

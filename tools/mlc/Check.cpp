@@ -49,13 +49,15 @@ static int checkModel(llvm::StringRef path, const CompileOptions &options) {
 int mlc::checkCommand(Arguments arguments) {
   std::vector<std::string> models;
   CompileOptions compile;
-  Options options("mlc check", "mlc check MODEL.onnx... [OPTIONS]",
-                  "Reads models and tells everything in them that mlc does not support: node, operator, opset version and "
-                  "reason. With several models the exit code is the worst one.");
+  Options options(
+      "mlc check", "mlc check MODEL.onnx... [OPTIONS]",
+      "Reads models and tells everything in them that mlc does not support: node, operator, opset version and "
+      "reason. With several models the exit code is the worst one.");
   options.positional("MODEL.onnx...", "one or more models", models, 1, SIZE_MAX);
   options.value("--dim", "NAME=SIZE[,...]", "make a symbolic dimension constant; may be repeated",
                 [&](llvm::StringRef text) { return readDims(text, compile.dims); });
-  options.value("--shape", "INPUT=1x3x224x224", "the shape of an input, \"?\" for a size that stays dynamic; may be repeated",
+  options.value("--shape", "INPUT=1x3x224x224",
+                "the shape of an input, \"?\" for a size that stays dynamic; may be repeated",
                 [&](llvm::StringRef text) { return readShape(text, compile.shapes); });
   options.epilogue("exit codes: 0 everything is supported; 1 a model is malformed; 2 something is not supported");
   if (auto code = options.parse(arguments))

@@ -32,14 +32,22 @@ static double loadFloat(const HostTensor &tensor, int64_t index) {
 // As a 65-bit range would be: the value, and whether it is above INT64_MAX.
 static __int128 loadInteger(const HostTensor &tensor, int64_t index) {
   switch (tensor.dtype) {
-  case MLC_INT8: return load<int8_t>(tensor, index);
-  case MLC_INT16: return load<int16_t>(tensor, index);
-  case MLC_INT32: return load<int32_t>(tensor, index);
-  case MLC_INT64: return load<int64_t>(tensor, index);
-  case MLC_UINT16: return load<uint16_t>(tensor, index);
-  case MLC_UINT32: return load<uint32_t>(tensor, index);
-  case MLC_UINT64: return load<uint64_t>(tensor, index);
-  default: return load<uint8_t>(tensor, index);
+  case MLC_INT8:
+    return load<int8_t>(tensor, index);
+  case MLC_INT16:
+    return load<int16_t>(tensor, index);
+  case MLC_INT32:
+    return load<int32_t>(tensor, index);
+  case MLC_INT64:
+    return load<int64_t>(tensor, index);
+  case MLC_UINT16:
+    return load<uint16_t>(tensor, index);
+  case MLC_UINT32:
+    return load<uint32_t>(tensor, index);
+  case MLC_UINT64:
+    return load<uint64_t>(tensor, index);
+  default:
+    return load<uint8_t>(tensor, index);
   }
 }
 

@@ -20,10 +20,10 @@ struct Emit {
   EmitKind kind;
 };
 const Emit emits[] = {
-    {nullptr, ".so", EmitKind::Library}, {nullptr, ".a", EmitKind::Archive},
-    {"onnx", "", EmitKind::Onnx},        {"core", "", EmitKind::Core},       {"linalg", "", EmitKind::Linalg},
-    {"tiled", "", EmitKind::Tiled},      {"llvm", "", EmitKind::LLVM},       {"asm", "", EmitKind::Assembly},
-    {"ptx", "", EmitKind::Ptx},          {"obj", ".o", EmitKind::Object},
+    {nullptr, ".so", EmitKind::Library}, {nullptr, ".a", EmitKind::Archive}, {"onnx", "", EmitKind::Onnx},
+    {"core", "", EmitKind::Core},        {"linalg", "", EmitKind::Linalg},   {"tiled", "", EmitKind::Tiled},
+    {"llvm", "", EmitKind::LLVM},        {"asm", "", EmitKind::Assembly},    {"ptx", "", EmitKind::Ptx},
+    {"obj", ".o", EmitKind::Object},
 };
 
 bool isCIdentifier(StringRef text) {
@@ -91,24 +91,26 @@ void declareTraining(Options &options, CommandLine &line) {
   choice("--optimizer", "how it updates the parameters (default: sgd)", train.optimizer, {"sgd", "adam"});
   number("--learning-rate", "default: 0.05 for sgd, 0.001 for adam", train.learningRate);
   number("--momentum", "of sgd (default: 0)", train.momentum);
-  options.value("--trainable", "PATTERN",
-                "initializers to train, by name, '*' matches anything; may be repeated (default: every floating-point one)",
-                [&train, note](StringRef text) -> std::optional<std::string> {
-                  note("--trainable");
-                  if (text.empty())
-                    return "expected a name or a pattern";
-                  train.trainable.push_back(text.str());
-                  return std::nullopt;
-                });
+  options.value(
+      "--trainable", "PATTERN",
+      "initializers to train, by name, '*' matches anything; may be repeated (default: every floating-point one)",
+      [&train, note](StringRef text) -> std::optional<std::string> {
+        note("--trainable");
+        if (text.empty())
+          return "expected a name or a pattern";
+        train.trainable.push_back(text.str());
+        return std::nullopt;
+      });
 }
 
 void declare(Options &options, CommandLine &line) {
   CompileOptions &compile = line.compile;
   options.positional("MODEL.onnx", "the model to compile", line.models, 1, 1);
-  options.value("-o,--output", "FILE",
-                "what to make: FILE.so, FILE.a or FILE.o, with FILE.h and FILE.json beside it; with --emit, a text file "
-                "(default there: standard output)",
-                line.output);
+  options.value(
+      "-o,--output", "FILE",
+      "what to make: FILE.so, FILE.a or FILE.o, with FILE.h and FILE.json beside it; with --emit, a text file "
+      "(default there: standard output)",
+      line.output);
   options.value("--name", "NAME", "prefix of every symbol of the library (default: made of the output's name)",
                 [&compile](StringRef text) -> std::optional<std::string> {
                   if (!isCIdentifier(text))
@@ -130,9 +132,10 @@ void declare(Options &options, CommandLine &line) {
                   compile.target = text.str();
                   return std::nullopt;
                 });
-  options.value("--cpu", "native|x86-64-v3|...",
-                "the oldest CPU that the library must run on: native, x86-64-v2, -v3, -v4 or a name of LLVM's (default: native)",
-                compile.cpu);
+  options.value(
+      "--cpu", "native|x86-64-v3|...",
+      "the oldest CPU that the library must run on: native, x86-64-v2, -v3, -v4 or a name of LLVM's (default: native)",
+      compile.cpu);
   declareTraining(options, line);
   options.heading("looking inside");
   std::vector<std::string> words;
@@ -167,17 +170,19 @@ std::optional<std::string> chooseEmit(CommandLine &line) {
     }
     return std::nullopt;
   }
-  return line.output.empty() ? "no output is given: -o FILE.so, FILE.a or FILE.o, or --emit"
-                             : "the output \"" + line.output + "\" ends with none of .so, .a and .o, and there is no --emit";
+  return line.output.empty()
+             ? "no output is given: -o FILE.so, FILE.a or FILE.o, or --emit"
+             : "the output \"" + line.output + "\" ends with none of .so, .a and .o, and there is no --emit";
 }
 
 } // namespace
 
 int mlc::compileCommand(Arguments arguments) {
   CommandLine line;
-  Options options("mlc compile", "mlc compile MODEL.onnx -o FILE.so [OPTIONS]",
-                  "Makes a native library of an ONNX model, with a C header and a manifest beside it. The library needs libc and "
-                  "libm, nothing else.");
+  Options options(
+      "mlc compile", "mlc compile MODEL.onnx -o FILE.so [OPTIONS]",
+      "Makes a native library of an ONNX model, with a C header and a manifest beside it. The library needs libc and "
+      "libm, nothing else.");
   declare(options, line);
   if (auto code = options.parse(arguments))
     return *code;

@@ -14,8 +14,8 @@ using namespace mlc;
 static int describeModel(llvm::StringRef path) {
   auto summary = summarizeOnnx(path);
   if (!summary) {
-    llvm::errs() << printable(llvm::sys::path::filename(path)) << ": error: " << printable(llvm::toString(summary.takeError()))
-                 << '\n';
+    llvm::errs() << printable(llvm::sys::path::filename(path))
+                 << ": error: " << printable(llvm::toString(summary.takeError())) << '\n';
     return Failed;
   }
   auto &os = llvm::outs();
@@ -62,7 +62,8 @@ static int describeLibrary(llvm::StringRef path, const std::map<std::string, int
   };
   os << "library of the model " << model.name << ", library interface " << model.abi_version << '\n';
   for (int i = 0; i < model.symbol_count; ++i)
-    os << "dimension    " << model.symbols[i] << (sizes->at(i) >= 0 ? " = " + std::to_string(sizes->at(i)) : "") << '\n';
+    os << "dimension    " << model.symbols[i] << (sizes->at(i) >= 0 ? " = " + std::to_string(sizes->at(i)) : "")
+       << '\n';
   printValues("input        ", model.inputs, model.input_count);
   printValues("output       ", model.outputs, model.output_count);
   printValues("parameter    ", model.params, model.param_count);
@@ -81,9 +82,10 @@ int mlc::infoCommand(Arguments arguments) {
   std::map<std::string, int64_t> dims;
   std::map<std::string, std::vector<int64_t>> shapes;
   bool wantsManifest = false;
-  Options options("mlc info", "mlc info MODEL.onnx|FILE.so [OPTIONS]",
-                  "Describes an ONNX model (inputs, outputs, operator sets, operators) or a library that mlc compiled (inputs, "
-                  "outputs, dimensions, parameters, workspace).");
+  Options options(
+      "mlc info", "mlc info MODEL.onnx|FILE.so [OPTIONS]",
+      "Describes an ONNX model (inputs, outputs, operator sets, operators) or a library that mlc compiled (inputs, "
+      "outputs, dimensions, parameters, workspace).");
   options.positional("FILE", "a model or a compiled library", files, 1, 1);
   options.value("--dim", "NAME=SIZE[,...]", "the sizes for which to tell a library's workspace; may be repeated",
                 [&](llvm::StringRef text) { return readDims(text, dims); });

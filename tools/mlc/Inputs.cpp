@@ -67,12 +67,18 @@ void storeElement(HostTensor &tensor, int64_t index, double value) {
     put(uint16_t(half.bitcastToAPInt().getZExtValue()));
   };
   switch (tensor.dtype) {
-  case MLC_FLOAT32: return put(float(value));
-  case MLC_FLOAT64: return put(value);
-  case MLC_FLOAT16: return putHalf(llvm::APFloat::IEEEhalf());
-  case MLC_BFLOAT16: return putHalf(llvm::APFloat::BFloat());
-  case MLC_BOOL: return put(uint8_t(value != 0));
-  default: break;
+  case MLC_FLOAT32:
+    return put(float(value));
+  case MLC_FLOAT64:
+    return put(value);
+  case MLC_FLOAT16:
+    return putHalf(llvm::APFloat::IEEEhalf());
+  case MLC_BFLOAT16:
+    return putHalf(llvm::APFloat::BFloat());
+  case MLC_BOOL:
+    return put(uint8_t(value != 0));
+  default:
+    break;
   }
   // The low bytes of an integer are its element, whatever the width.
   int64_t integer = int64_t(std::clamp(value, -9.2e18, 9.2e18));
@@ -86,17 +92,24 @@ void fill(HostTensor &tensor, const Source &source, uint64_t seed) {
     double unit = double(nextRandom(seed) >> 11) * 0x1p-53; // [0, 1)
     switch (source.kind) {
     case Source::Random:
-      storeElement(tensor, i, isFloat(tensor.dtype) ? low + unit * (high - low) : std::floor(low + unit * (high - low + 1)));
+      storeElement(tensor, i,
+                   isFloat(tensor.dtype) ? low + unit * (high - low) : std::floor(low + unit * (high - low + 1)));
       break;
-    case Source::Ones: storeElement(tensor, i, 1); break;
-    case Source::Iota: storeElement(tensor, i, double(i)); break;
-    default: return; // zeros
+    case Source::Ones:
+      storeElement(tensor, i, 1);
+      break;
+    case Source::Iota:
+      storeElement(tensor, i, double(i));
+      break;
+    default:
+      return; // zeros
     }
   }
 }
 
 // A file's sizes bind the model's symbols.
-llvm::Error bindFile(const mlc_model &model, const mlc_value_info &input, const HostTensor &tensor, std::vector<int64_t> &dims) {
+llvm::Error bindFile(const mlc_model &model, const mlc_value_info &input, const HostTensor &tensor,
+                     std::vector<int64_t> &dims) {
   bool fits = tensor.dtype == input.dtype && int64_t(tensor.shape.size()) == input.rank;
   for (int axis = 0; fits && axis < input.rank; ++axis) {
     const mlc_dim &dim = input.dims[axis];
@@ -104,8 +117,9 @@ llvm::Error bindFile(const mlc_model &model, const mlc_value_info &input, const 
       continue;
     int64_t &size = dims[std::max(dim.symbol, 0)];
     if (dim.value < 0 && size >= 0 && size != tensor.shape[axis])
-      return llvm::createStringError(llvm::formatv("input \"{0}\" is {1}: its file has {2}, but {3} is {4} already", input.name,
-                                                   typeText(model, input), tensor.type(), model.symbols[dim.symbol], size));
+      return llvm::createStringError(llvm::formatv("input \"{0}\" is {1}: its file has {2}, but {3} is {4} already",
+                                                   input.name, typeText(model, input), tensor.type(),
+                                                   model.symbols[dim.symbol], size));
     if (dim.value < 0)
       size = tensor.shape[axis];
     else
@@ -117,13 +131,15 @@ llvm::Error bindFile(const mlc_model &model, const mlc_value_info &input, const 
       llvm::formatv("input \"{0}\" is {1}, its file has {2}", input.name, typeText(model, input), tensor.type()));
 }
 
-llvm::Expected<std::vector<int64_t>> shapeOf(const mlc_model &model, const mlc_value_info &input, llvm::ArrayRef<int64_t> dims) {
+llvm::Expected<std::vector<int64_t>> shapeOf(const mlc_model &model, const mlc_value_info &input,
+                                             llvm::ArrayRef<int64_t> dims) {
   std::vector<int64_t> shape;
   for (const mlc_dim &dim : llvm::ArrayRef(input.dims, input.rank)) {
     int64_t size = dim.value >= 0 || dim.symbol < 0 ? dim.value : dims[dim.symbol];
     if (size < 0)
       return llvm::createStringError(llvm::formatv("input \"{0}\" is {1}: give the size with --dim {2}=1", input.name,
-                                                   typeText(model, input), dim.symbol >= 0 ? model.symbols[dim.symbol] : "?"));
+                                                   typeText(model, input),
+                                                   dim.symbol >= 0 ? model.symbols[dim.symbol] : "?"));
     shape.push_back(size);
   }
   return shape;
@@ -141,7 +157,8 @@ llvm::Expected<std::vector<HostTensor>> allocateOutputs(const mlc_model &model, 
   for (const mlc_value_info &output : llvm::ArrayRef(model.outputs, model.output_count)) {
     auto tensor = HostTensor::allocate(output.dtype, std::vector<int64_t>(next, next + output.rank));
     if (!tensor)
-      return llvm::createStringError(llvm::formatv("output \"{0}\": {1}", output.name, llvm::toString(tensor.takeError())));
+      return llvm::createStringError(
+          llvm::formatv("output \"{0}\": {1}", output.name, llvm::toString(tensor.takeError())));
     outputs.push_back(std::move(*tensor));
     next += output.rank;
   }
@@ -151,8 +168,9 @@ llvm::Expected<std::vector<HostTensor>> allocateOutputs(const mlc_model &model, 
 } // namespace
 
 void InputOptions::declare(Options &options, StringRef whenMissing) {
-  std::string help = "what an input holds: @FILE.npy, @FILE.pb (an ONNX TensorProto), random, random:LOW:HIGH, zeros, ones or "
-                     "iota; without NAME= for all inputs that no other option names";
+  std::string help =
+      "what an input holds: @FILE.npy, @FILE.pb (an ONNX TensorProto), random, random:LOW:HIGH, zeros, ones or "
+      "iota; without NAME= for all inputs that no other option names";
   options.value("--input", "[NAME=]SOURCE", help + (whenMissing.empty() ? "" : " (default: " + whenMissing.str() + ")"),
                 [this](StringRef text) -> std::optional<std::string> {
                   // Names may hold "=": the source starts after the last one that a source follows.
@@ -174,7 +192,8 @@ void InputOptions::declare(Options &options, StringRef whenMissing) {
   options.value("--seed", "NUMBER", "of random inputs (default: 0)", seed, 0);
 }
 
-llvm::Expected<BoundTensors> mlc::bindTensors(const mlc_model &model, const InputOptions &options, StringRef whenMissing) {
+llvm::Expected<BoundTensors> mlc::bindTensors(const mlc_model &model, const InputOptions &options,
+                                              StringRef whenMissing) {
   auto dims = bindDims(model, options.dims, options.shapes);
   if (!dims)
     return dims.takeError();
@@ -192,8 +211,9 @@ llvm::Expected<BoundTensors> mlc::bindTensors(const mlc_model &model, const Inpu
       given = options.sources.find("");
     StringRef text = given == options.sources.end() ? whenMissing : StringRef(given->second);
     if (text.empty())
-      return llvm::createStringError(llvm::formatv("input \"{0}\" ({1}) is not given; --input {0}=@FILE.npy, or --input random", input.name,
-                                                   typeText(model, input)));
+      return llvm::createStringError(
+          llvm::formatv("input \"{0}\" ({1}) is not given; --input {0}=@FILE.npy, or --input random", input.name,
+                        typeText(model, input)));
     if (auto error = readSource(text, sources[i]))
       return llvm::createStringError(*error);
     if (sources[i].kind != Source::File)
@@ -213,12 +233,14 @@ llvm::Expected<BoundTensors> mlc::bindTensors(const mlc_model &model, const Inpu
       return shape.takeError();
     auto tensor = HostTensor::allocate(model.inputs[i].dtype, *shape);
     if (!tensor)
-      return llvm::createStringError(llvm::formatv("input \"{0}\": {1}", model.inputs[i].name, llvm::toString(tensor.takeError())));
+      return llvm::createStringError(
+          llvm::formatv("input \"{0}\": {1}", model.inputs[i].name, llvm::toString(tensor.takeError())));
     fill(*tensor, sources[i], llvm::xxh3_64bits(StringRef(model.inputs[i].name)) + uint64_t(options.seed));
     inputs[i] = std::move(*tensor);
   }
   if (auto unbound = llvm::find(*dims, -1); unbound != dims->end())
-    return llvm::createStringError(llvm::formatv("dimension {0} has no size: give it with --dim {0}=1", model.symbols[unbound - dims->begin()]));
+    return llvm::createStringError(
+        llvm::formatv("dimension {0} has no size: give it with --dim {0}=1", model.symbols[unbound - dims->begin()]));
   auto outputs = allocateOutputs(model, *dims);
   if (!outputs)
     return outputs.takeError();

@@ -23,7 +23,8 @@ struct BoundTensors {
 
 /// Reads and makes every input, binds the symbols and allocates the outputs. `whenMissing` is the source of inputs that no
 /// option names; empty: they are an error.
-llvm::Expected<BoundTensors> bindTensors(const mlc_model &model, const InputOptions &options, llvm::StringRef whenMissing);
+llvm::Expected<BoundTensors> bindTensors(const mlc_model &model, const InputOptions &options,
+                                         llvm::StringRef whenMissing);
 
 } // namespace mlc
 #endif

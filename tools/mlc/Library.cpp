@@ -17,7 +17,8 @@ llvm::Expected<const mlc_model *> mlc::loadLibrary(StringRef path) {
   if (std::error_code code = llvm::sys::fs::status(path, status))
     return error("cannot be opened: " + code.message());
   if (llvm::sys::path::extension(path) == ".onnx")
-    return error("is a model; make a library of it first: mlc compile " + path + " -o " + llvm::sys::path::stem(path) + ".so");
+    return error("is a model; make a library of it first: mlc compile " + path + " -o " + llvm::sys::path::stem(path) +
+                 ".so");
   // A name without a slash would be searched in the system's folders.
   std::string file = path.contains('/') ? path.str() : "./" + path.str();
   void *library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -35,15 +36,24 @@ llvm::Expected<const mlc_model *> mlc::loadLibrary(StringRef path) {
 
 static StringRef statusName(mlc_status status) {
   switch (status) {
-  case MLC_OK: return "MLC_OK";
-  case MLC_INVALID_ARGUMENT: return "MLC_INVALID_ARGUMENT";
-  case MLC_OUT_OF_MEMORY: return "MLC_OUT_OF_MEMORY";
-  case MLC_UNSUPPORTED_CPU: return "MLC_UNSUPPORTED_CPU";
-  case MLC_UNSUPPORTED_DEVICE: return "MLC_UNSUPPORTED_DEVICE";
-  case MLC_IO_ERROR: return "MLC_IO_ERROR";
-  case MLC_CORRUPT_DATA: return "MLC_CORRUPT_DATA";
-  case MLC_MODEL_ERROR: return "MLC_MODEL_ERROR";
-  case MLC_INTERNAL: return "MLC_INTERNAL";
+  case MLC_OK:
+    return "MLC_OK";
+  case MLC_INVALID_ARGUMENT:
+    return "MLC_INVALID_ARGUMENT";
+  case MLC_OUT_OF_MEMORY:
+    return "MLC_OUT_OF_MEMORY";
+  case MLC_UNSUPPORTED_CPU:
+    return "MLC_UNSUPPORTED_CPU";
+  case MLC_UNSUPPORTED_DEVICE:
+    return "MLC_UNSUPPORTED_DEVICE";
+  case MLC_IO_ERROR:
+    return "MLC_IO_ERROR";
+  case MLC_CORRUPT_DATA:
+    return "MLC_CORRUPT_DATA";
+  case MLC_MODEL_ERROR:
+    return "MLC_MODEL_ERROR";
+  case MLC_INTERNAL:
+    return "MLC_INTERNAL";
   }
   return "unknown status";
 }
@@ -89,15 +99,15 @@ llvm::Expected<std::vector<int64_t>> mlc::bindDims(const mlc_model &model, const
       return index.takeError();
     const mlc_value_info &input = model.inputs[*index];
     if (int64_t(shape.size()) != input.rank)
-      return llvm::createStringError(
-          llvm::formatv("--shape {0} has {1} dimensions, the input is {2}", name, shape.size(), typeText(model, input)));
+      return llvm::createStringError(llvm::formatv("--shape {0} has {1} dimensions, the input is {2}", name,
+                                                   shape.size(), typeText(model, input)));
     for (auto [dim, size] : llvm::zip_equal(llvm::ArrayRef(input.dims, input.rank), shape)) {
       if (size < 0)
         continue;
       int64_t known = dim.value >= 0 ? dim.value : dim.symbol >= 0 ? sizes[dim.symbol] : size;
       if (known >= 0 && known != size)
-        return llvm::createStringError(
-            llvm::formatv("--shape {0}: {1} does not fit, the input is {2}", name, shapeText(shape), typeText(model, input)));
+        return llvm::createStringError(llvm::formatv("--shape {0}: {1} does not fit, the input is {2}", name,
+                                                     shapeText(shape), typeText(model, input)));
       if (dim.value < 0 && dim.symbol >= 0)
         sizes[dim.symbol] = size;
     }

@@ -39,12 +39,14 @@ static void printHelp(llvm::raw_ostream &os) {
     os << "  " << llvm::formatv("{0,-10}", command.name) << command.summary << '\n';
   os << "\n  mlc COMMAND --help           options of a command\n"
         "  mlc --version                version of mlc, LLVM and the library interface\n\n"
-        "exit codes: 0 done; 1 failed, or the input is bad; 2 the model has nodes that mlc does not support; 64 wrong usage\n";
+        "exit codes: 0 done; 1 failed, or the input is bad; 2 the model has nodes that mlc does not support; 64 wrong "
+        "usage\n";
 }
 
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
-  llvm::setBugReportMsg("mlc crashed. This is a defect of mlc, never of the model: please report it with the lines below.\n");
+  llvm::setBugReportMsg(
+      "mlc crashed. This is a defect of mlc, never of the model: please report it with the lines below.\n");
   llvm::SmallVector<llvm::StringRef> arguments(argv + 1, argv + argc);
   if (arguments.empty()) {
     printHelp(llvm::errs());
@@ -56,8 +58,8 @@ int main(int argc, char **argv) {
     return Success;
   }
   if (name == "--version") {
-    llvm::outs() << "mlc " << MLC_VERSION << " (LLVM " << LLVM_VERSION_STRING << ", library interface " << MLC_ABI_VERSION
-                 << ")\n";
+    llvm::outs() << "mlc " << MLC_VERSION << " (LLVM " << LLVM_VERSION_STRING << ", library interface "
+                 << MLC_ABI_VERSION << ")\n";
     return Success;
   }
   std::vector<std::string> names;

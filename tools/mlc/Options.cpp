@@ -64,7 +64,8 @@ void Options::choice(StringRef name, StringRef help, std::string &target, std::v
   });
 }
 
-void Options::positional(StringRef placeholder, StringRef help, std::vector<std::string> &target, size_t least, size_t most) {
+void Options::positional(StringRef placeholder, StringRef help, std::vector<std::string> &target, size_t least,
+                         size_t most) {
   positionalPlaceholder = placeholder;
   positionalHelp = help;
   positionals = &target;

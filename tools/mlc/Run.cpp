@@ -49,7 +49,8 @@ llvm::Expected<bool> checkOutput(StringRef name, const HostTensor &actual, Strin
   Comparison result = compareTensors(actual, *expected, tolerance);
   bool isEqual = result.mismatchCount == 0;
   llvm::outs() << name << ": " << (isEqual ? "equal" : "differs") << ", "
-               << llvm::formatv("largest error {0} absolute, {1} relative", llvm::format("%.3g", result.maxAbsoluteError),
+               << llvm::formatv("largest error {0} absolute, {1} relative",
+                                llvm::format("%.3g", result.maxAbsoluteError),
                                 llvm::format("%.3g", result.maxRelativeError));
   if (!isEqual)
     llvm::outs() << "; " << result.mismatchCount << " of " << actual.elementCount() << " elements differ, the first at "

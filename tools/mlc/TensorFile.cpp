@@ -22,10 +22,11 @@ struct DtypeRow {
 } // namespace
 
 // NumPy has no bfloat16; ml_dtypes writes it as two raw bytes.
-static const DtypeRow dtypes[] = {
-    {MLC_FLOAT32, "f4", 4}, {MLC_FLOAT64, "f8", 8}, {MLC_FLOAT16, "f2", 2}, {MLC_BFLOAT16, "V2", 2}, {MLC_INT8, "i1", 1},
-    {MLC_INT16, "i2", 2},   {MLC_INT32, "i4", 4},   {MLC_INT64, "i8", 8},   {MLC_UINT8, "u1", 1},    {MLC_UINT16, "u2", 2},
-    {MLC_UINT32, "u4", 4},  {MLC_UINT64, "u8", 8},  {MLC_BOOL, "b1", 1}};
+static const DtypeRow dtypes[] = {{MLC_FLOAT32, "f4", 4},  {MLC_FLOAT64, "f8", 8}, {MLC_FLOAT16, "f2", 2},
+                                  {MLC_BFLOAT16, "V2", 2}, {MLC_INT8, "i1", 1},    {MLC_INT16, "i2", 2},
+                                  {MLC_INT32, "i4", 4},    {MLC_INT64, "i8", 8},   {MLC_UINT8, "u1", 1},
+                                  {MLC_UINT16, "u2", 2},   {MLC_UINT32, "u4", 4},  {MLC_UINT64, "u8", 8},
+                                  {MLC_BOOL, "b1", 1}};
 
 static const DtypeRow *rowOf(int32_t dtype) {
   auto *row = llvm::find_if(dtypes, [&](const DtypeRow &row) { return row.dtype == dtype; });
@@ -183,8 +184,8 @@ llvm::Expected<HostTensor> readNpy(StringRef bytes) {
   size_t lengthBytes = version == 1 ? 2 : 4;
   if (bytes.size() < 2 + lengthBytes)
     return llvm::createStringError("is truncated in its header");
-  size_t headerBytes =
-      version == 1 ? llvm::support::endian::read16le(bytes.data() + 2) : llvm::support::endian::read32le(bytes.data() + 2);
+  size_t headerBytes = version == 1 ? llvm::support::endian::read16le(bytes.data() + 2)
+                                    : llvm::support::endian::read32le(bytes.data() + 2);
   bytes = bytes.drop_front(2 + lengthBytes);
   if (headerBytes > bytes.size())
     return llvm::createStringError("is truncated in its header");
@@ -198,8 +199,8 @@ llvm::Expected<HostTensor> readNpy(StringRef bytes) {
   if (!expected)
     return expected.takeError();
   if (int64_t(bytes.size()) != *expected)
-    return llvm::createStringError(
-        llvm::formatv("has {0} bytes of data, {1}{2} needs {3}", bytes.size(), dtypeName(header->dtype), shapeText(header->shape), *expected));
+    return llvm::createStringError(llvm::formatv("has {0} bytes of data, {1}{2} needs {3}", bytes.size(),
+                                                 dtypeName(header->dtype), shapeText(header->shape), *expected));
   auto tensor = HostTensor::allocate(header->dtype, header->shape);
   if (tensor)
     memcpy(tensor->data.get(), bytes.data(), bytes.size());
@@ -253,8 +254,9 @@ llvm::Error mlc::writeTensorFile(StringRef path, const HostTensor &tensor) {
   std::string shape;
   for (int64_t size : tensor.shape)
     shape += std::to_string(size) + ", ";
-  std::string header = llvm::formatv("{{'descr': '{0}{1}', 'fortran_order': False, 'shape': ({2}), }", row->bytes == 1 ? '|' : '<',
-                                     row->npy, StringRef(shape).rtrim(tensor.shape.size() == 1 ? " " : ", "));
+  std::string header =
+      llvm::formatv("{{'descr': '{0}{1}', 'fortran_order': False, 'shape': ({2}), }", row->bytes == 1 ? '|' : '<',
+                    row->npy, StringRef(shape).rtrim(tensor.shape.size() == 1 ? " " : ", "));
   constexpr size_t preludeBytes = 10; // magic, version, length of the header
   header.append(64 - (preludeBytes + header.size() + 1) % 64, ' ');
   header += '\n';

@@ -135,16 +135,15 @@ uint64_t hash(const char *text) {
   return value;
 }
 
-std::string folderOfThis() {
+std::string pathOfThis() {
   Dl_info info;
-  dladdr(reinterpret_cast<void *>(&folderOfThis), &info);
-  std::string path = info.dli_fname;
-  return path.substr(0, path.rfind('/'));
+  dladdr(reinterpret_cast<void *>(&pathOfThis), &info);
+  return info.dli_fname;
 }
 
 /// Translates and compiles, once for each text.
 void *loadPtx(const char *text) {
-  std::string folder = getenv("EMULATOR_CACHE") ? getenv("EMULATOR_CACHE") : folderOfThis() + "/cache";
+  std::string folder = getenv("EMULATOR_CACHE") ? getenv("EMULATOR_CACHE") : pathOfThis() + ".cache";
   mkdir(folder.c_str(), 0777);
   char name[40];
   snprintf(name, sizeof name, "/%016llx", static_cast<unsigned long long>(hash(text)));
@@ -162,6 +161,7 @@ void *loadPtx(const char *text) {
     if (system(command.c_str()) != 0)
       throw std::runtime_error("cannot translate " + work + ".ptx");
   }
+  dlopen(pathOfThis().c_str(), RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL); // the module's symbols are this library's
   void *module = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!module)
     throw std::runtime_error(dlerror());

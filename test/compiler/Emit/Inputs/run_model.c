@@ -1,6 +1,9 @@
 /* Uses a generated header twice, beside mlc.h or alone, as C or C++, with the library linked in any way. */
+/* The formatter would drop the second one. */
+/* clang-format off */
 #include "NAME.h"
 #include "NAME.h"
+/* clang-format on */
 #ifdef WITH_MLC_H
 #include "mlc/mlc.h"
 #endif
