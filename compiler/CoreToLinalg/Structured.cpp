@@ -12,6 +12,11 @@ static Type accumulatorOf(Type element) { return isa<Float16Type, BFloat16Type>(
 
 static Value castTo(OpBuilder &b, Location loc, Value x, Type from, Type to) { return from == to ? x : ScalarBuilder{b, loc, from}.cast(x, to); }
 
+/// (d0, ..., d[loops - 1]) -> (d0, ..., d[count - 1])
+static AffineMap leadingLoops(OpBuilder &b, int64_t loops, int64_t count) {
+  return count == 0 ? AffineMap::get(loops, 0, b.getContext()) : b.getMultiDimIdentityMap(loops).getMajorSubMap(count);
+}
+
 /// The tensor with its elements converted; `from` and `to` are core's types.
 static Value castTensor(LinalgBuilder &l, Value x, Type from, Type to) {
   if (from == to)
@@ -37,7 +42,7 @@ Value LinalgBuilder::reduce(Reduction kind, Value x, Ints axes, Type element) {
   }
   Value init = filled(neutralScalar(*this, kind, accumulator), sizes);
   std::string iterators = std::string(outer, 'p') + std::string(axes.size(), 'r');
-  SmallVector<AffineMap> maps = {AffineMap::get(rank, 0, results, b.getContext()), b.getMultiDimIdentityMap(rank).getMajorSubMap(outer)};
+  SmallVector<AffineMap> maps = {AffineMap::get(rank, 0, results, b.getContext()), leadingLoops(b, rank, outer)};
   Value sum = linalg::GenericOp::create(b, loc, init.getType(), x, init, maps, iteratorsFrom(iterators), [&](OpBuilder &nested, Location l, ValueRange v) {
                 Value value = castTo(nested, l, v[0], element, accumulator);
                 linalg::YieldOp::create(nested, l, ScalarBuilder{nested, l, accumulator}.combine(kind, v[1], value));
@@ -55,7 +60,7 @@ Value LinalgBuilder::argReduce(bool isMax, Value x, int64_t axis, bool last, Typ
   Value best = filled(neutralScalar(*this, isMax ? Reduction::Max : Reduction::Min, element), sizes);
   // No position yet: the first element is taken whatever it is.
   Value position = filled(arith::ConstantOp::create(b, loc, b.getI64IntegerAttr(-1)), sizes);
-  AffineMap outer = b.getMultiDimIdentityMap(rank).getMajorSubMap(rank - 1);
+  AffineMap outer = leadingLoops(b, rank, rank - 1);
   auto op = linalg::GenericOp::create(
       b, loc, TypeRange{best.getType(), position.getType()}, x, ValueRange{best, position}, ArrayRef<AffineMap>{AffineMap::get(rank, 0, results, b.getContext()), outer, outer},
       iteratorsFrom(std::string(rank - 1, 'p') + "r"), [&](OpBuilder &nested, Location l, ValueRange v) {
@@ -121,7 +126,7 @@ Value LinalgBuilder::windowReduce(Reduction kind, Value x, Ints size, Ints strid
   // The window is an operand that only gives the reduction loops their sizes.
   Value shape = empty(windowSizes, signless(element));
   Value init = filled(neutralScalar(*this, kind, accumulator), sizes);
-  SmallVector<AffineMap> maps = {AffineMap::get(loops, 0, input, b.getContext()), AffineMap::get(loops, 0, window, b.getContext()), b.getMultiDimIdentityMap(loops).getMajorSubMap(rank)};
+  SmallVector<AffineMap> maps = {AffineMap::get(loops, 0, input, b.getContext()), AffineMap::get(loops, 0, window, b.getContext()), leadingLoops(b, loops, rank)};
   Value result = linalg::GenericOp::create(b, loc, init.getType(), ValueRange{x, shape}, init, maps, iteratorsFrom(std::string(rank, 'p') + std::string(windows.size(), 'r')),
                                            [&](OpBuilder &nested, Location l, ValueRange v) {
                                              Value value = castTo(nested, l, v[0], element, accumulator);
@@ -165,7 +170,7 @@ Value LinalgBuilder::dot(DotOp op, Value x, Value y) {
   for (auto [left, right] : llvm::zip(lhsContract, rhsContract))
     xMap[left] = yMap[right] = b.getAffineDimExpr(next++);
   Value init = filled(neutralScalar(*this, Reduction::Sum, accumulator), sizes);
-  SmallVector<AffineMap> maps = {AffineMap::get(loops, 0, xMap, b.getContext()), AffineMap::get(loops, 0, yMap, b.getContext()), b.getMultiDimIdentityMap(loops).getMajorSubMap(parallel)};
+  SmallVector<AffineMap> maps = {AffineMap::get(loops, 0, xMap, b.getContext()), AffineMap::get(loops, 0, yMap, b.getContext()), leadingLoops(b, loops, parallel)};
   Value sum = linalg::GenericOp::create(b, loc, init.getType(), ValueRange{x, y}, init, maps, iteratorsFrom(std::string(parallel, 'p') + std::string(lhsContract.size(), 'r')),
                                         [&](OpBuilder &nested, Location l, ValueRange v) { linalg::YieldOp::create(nested, l, multiplyAdd(nested, l, v, xElement, yElement, accumulator)); })
                   .getResult(0);
@@ -280,7 +285,7 @@ Value LinalgBuilder::conv(ConvOp op, Value x, Value y) {
 
   int64_t loops = next;
   Value init = filled(neutralScalar(*this, Reduction::Sum, accumulator), sizes);
-  SmallVector<AffineMap> maps = {AffineMap::get(loops, 0, xMap, b.getContext()), AffineMap::get(loops, 0, yMap, b.getContext()), b.getMultiDimIdentityMap(loops).getMajorSubMap(parallel)};
+  SmallVector<AffineMap> maps = {AffineMap::get(loops, 0, xMap, b.getContext()), AffineMap::get(loops, 0, yMap, b.getContext()), leadingLoops(b, loops, parallel)};
   Value sum = linalg::GenericOp::create(b, loc, init.getType(), ValueRange{x, y}, init, maps, iteratorsFrom(std::string(parallel, 'p') + std::string(loops - parallel, 'r')),
                                         [&](OpBuilder &nested, Location l, ValueRange v) { linalg::YieldOp::create(nested, l, multiplyAdd(nested, l, v, element, element, accumulator)); })
                   .getResult(0);

@@ -81,7 +81,9 @@ Error checkCallees(const Module &module) {
 }
 
 void optimize(Module &module, TargetMachine &machine) {
-  PassBuilder builder(&machine);
+  PipelineTuningOptions tuning;
+  tuning.LoopUnrolling = false;
+  PassBuilder builder(&machine, tuning);
   LoopAnalysisManager loops;
   FunctionAnalysisManager functions;
   CGSCCAnalysisManager components;

@@ -134,7 +134,8 @@ private:
     return success();
   }
 
-  // A size of --shape replaces the model's; -1 leaves it as it is. Sizes given to symbols hold for the whole model.
+  // A size of --shape replaces what the model leaves open (or has negative); -1 leaves it as it is. Sizes given to symbols hold for
+  // the whole model.
   LogicalResult applyShape(const ValueInfoProto &value, bool hasShape, ArrayRef<int64_t> wanted, Declared &declared) {
     const auto &shape = value.type().tensor_type().shape();
     if (hasShape && shape.dim_size() != int64_t(wanted.size()))
@@ -149,6 +150,9 @@ private:
       std::string symbol = hasShape ? shape.dim(axis).dim_param() : "";
       if (size < -1)
         return emitError(location) << "--shape of \"" << value.name() << "\": size " << size << " is negative";
+      if (size >= 0 && isConstant && shape.dim(axis).dim_value() >= 0 && size != shape.dim(axis).dim_value())
+        return emitError(location) << "--shape of \"" << value.name() << "\": dimension " << axis << " is "
+                                   << shape.dim(axis).dim_value() << " in the model, not " << size;
       if (size >= 0 && !symbol.empty() && mlir::failed(giveSize(symbol, size, "--shape")))
         return failure();
       if (size == -1 && isConstant) {

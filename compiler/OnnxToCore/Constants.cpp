@@ -58,7 +58,13 @@ static Values range(Node &n, CoreBuilder &b) {
   Type element = n.element(0);
   Expr start = b.reshape(n.in(0), {}), delta = b.reshape(n.in(2), {});
   OpFoldResult count;
-  if (kindOf(element) == kFloat) {
+  bool isStatic = constantOf(n.in(0)) && constantOf(n.in(1)) && constantOf(n.in(2));
+  if ((kindOf(element) == kFloat && !isStatic) || (kindOf(element) != kFloat && !n.known.find(b, n.in(2)))) {
+    Type f64 = b.builder.getF64Type();
+    Expr distance = convert(b, b.reshape(n.in(1), {}), f64) - convert(b, start, f64);
+    Expr length = b.maximum(b.unary("ceil", distance / convert(b, delta, f64)), 0.0);
+    count = b.extractIndex(b.cast(length, b.builder.getI64Type()));
+  } else if (kindOf(element) == kFloat) {
     auto from = n.constantFloats(0, "a float start"), to = n.constantFloats(1, "a float limit"), step = n.constantFloats(2, "a float delta");
     if (!from || !to || !step || !n.check(step->front() != 0, "delta is 0"))
       return failure();

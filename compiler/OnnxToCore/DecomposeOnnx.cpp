@@ -224,12 +224,32 @@ private:
         unsupportedAt.push_back(ret.getLoc());
         return;
       }
+      checkDeclared(i, cast<RankedTensorType>(v.getType()));
+      if (!hasError)
+        v = withDeclaredSizes(i, v);
       operand.set(v);
       types.push_back(v.getType());
-      checkDeclared(i, cast<RankedTensorType>(v.getType()));
       function.removeResultAttr(i, StringAttr::get(function.getContext(), "onnx.type"));
     }
     function.setType(FunctionType::get(function.getContext(), function.getFunctionType().getInputs(), types));
+  }
+
+  /// The model promises sizes of its outputs that inference does not find.
+  Value withDeclaredSizes(unsigned i, Value v) {
+    auto attr = function.getResultAttrOfType<TypeAttr>(i, "onnx.type");
+    auto declared = attr ? dyn_cast<RankedTensorType>(attr.getValue()) : RankedTensorType();
+    auto type = cast<RankedTensorType>(v.getType());
+    if (!declared || type.hasStaticShape())
+      return v;
+    CoreBuilder b(builder, v.getLoc());
+    core::Sizes sizes = b.dims(v);
+    bool isRefined = false;
+    for (int64_t d = 0; d < type.getRank(); ++d)
+      if (type.isDynamicDim(d) && !declared.isDynamicDim(d)) {
+        sizes[d] = builder.getIndexAttr(declared.getDimSize(d));
+        isRefined = true;
+      }
+    return isRefined ? Value(b.reshape(v, sizes)) : v;
   }
 
   void checkDeclared(unsigned i, RankedTensorType inferred) {

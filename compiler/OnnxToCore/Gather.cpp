@@ -118,10 +118,12 @@ static Values oneHot(Node &n, CoreBuilder &b) {
   auto depth = [&]() -> std::optional<OpFoldResult> {
     if (kindOf(n.element(1)) != kFloat)
       return n.size(1);
-    auto constant = n.constantFloats(1, "depth");
-    if (!constant || !n.check(constant->size() == 1, "depth is not a scalar"))
+    if (!n.check(n.type(1).hasStaticShape() && n.type(1).getNumElements() == 1, "depth is not a scalar"))
       return std::nullopt;
-    return OpFoldResult(b.builder.getIndexAttr(int64_t(std::clamp(constant->front(), -1.0, double(kElementsMax)))));
+    auto constant = constantOf(n.in(1)) ? n.constantFloats(1, "depth") : std::nullopt;
+    if (constant)
+      return OpFoldResult(b.builder.getIndexAttr(int64_t(std::clamp(constant->front(), -1.0, double(kElementsMax)))));
+    return OpFoldResult(b.extractIndex(b.cast(n.in(1), b.builder.getI64Type())));
   }();
   int64_t rank = n.rank(0);
   auto axis = n.axis("axis", -1, rank + 1);

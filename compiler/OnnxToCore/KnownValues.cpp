@@ -401,6 +401,8 @@ std::optional<KnownTensor> KnownValues::find(CoreBuilder &b, Value v) {
   return result;
 }
 
+bool KnownValues::isKnown(CoreBuilder &b, Value v) { return constantOf(v) || find(b, v); }
+
 // ---- evaluating ---------------------------------------------------------------------------------------------------
 
 /// Row-by-row position of a multi-index.

@@ -228,8 +228,16 @@ std::optional<int64_t> Node::choice(StringRef name, StringRef absent, ArrayRef<S
 
 // ---- known values -------------------------------------------------------------------------------------------------
 
+/// A tensor of no elements is known whatever computes it.
+static bool isEmpty(Value v) {
+  auto type = CoreBuilder::typeOf(v);
+  return type.hasStaticShape() && type.getNumElements() == 0;
+}
+
 std::optional<Sizes> Node::sizes(int64_t i) {
   Expr x = in(i);
+  if (isEmpty(x))
+    return Sizes();
   if (!(kindOf(element(i)) & kInteger)) {
     check(false, "input {0} is not an integer tensor but {1}", i, nameOf(element(i)));
     return std::nullopt;
@@ -266,6 +274,8 @@ std::optional<OpFoldResult> Node::size(int64_t i) {
 
 std::optional<SmallVector<int64_t>> Node::constantInts(int64_t i, StringRef what) {
   Expr x = in(i);
+  if (isEmpty(x))
+    return SmallVector<int64_t>();
   if (auto found = known.find(b, x)) {
     SmallVector<int64_t> result;
     for (const Ratio &value : found->values) {
@@ -287,6 +297,8 @@ std::optional<SmallVector<int64_t>> Node::constantInts(int64_t i, StringRef what
 
 std::optional<SmallVector<double>> Node::constantFloats(int64_t i, StringRef what) {
   Expr x = in(i);
+  if (isEmpty(x))
+    return SmallVector<double>();
   if (ElementsAttr attr = constantOf(x))
     if (auto values = readFloats(attr, 1 << 20))
       return values;

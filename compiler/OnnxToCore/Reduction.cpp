@@ -119,11 +119,20 @@ template <bool isMax> static Values argument(Node &n, CoreBuilder &b) {
 }
 
 template <Reduction kind> static Values cumulate(Node &n, CoreBuilder &b) {
-  auto given = n.constantInts(1, "axis");
-  if (!given || !n.check(given->size() == 1, "axis is not a scalar"))
-    return failure();
-  auto axis = n.axis(given->front(), n.rank(0));
   bool exclusive = n.i64("exclusive", 0), reverse = n.i64("reverse", 0);
+  int64_t rank = n.rank(0);
+  if (!n.check(n.type(1).hasStaticShape() && n.type(1).getNumElements() == 1, "axis is not a scalar") || !n.elementIs(1, kInteger, "axis"))
+    return failure();
+  if (!n.known.find(b, n.in(1))) { // an axis that is only known at run time chooses one of all
+    Expr given = b.reshape(n.in(1), {}), y = n.in(0);
+    for (int64_t d = 0; d < rank; ++d) {
+      Expr isThis = b.binary("or", b.compare(Comparison::EQ, given, double(d)), b.compare(Comparison::EQ, given, double(d - rank)));
+      y = b.select(isThis, b.scan(kind, n.in(0), d, exclusive, reverse), y);
+    }
+    return y;
+  }
+  auto given = n.constantInts(1, "axis");
+  auto axis = given ? n.axis(given->front(), rank) : std::nullopt;
   if (!axis)
     return failure();
   return b.scan(kind, n.in(0), *axis, exclusive, reverse);

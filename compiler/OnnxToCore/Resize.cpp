@@ -19,12 +19,13 @@ struct Options {
   bool excludesOutside = false, antialias = false;
 };
 
-/// What one axis becomes: `scale` is 0 where it is only known at run time, as size / in.
+/// What one axis becomes: `scale` is 0 where it is only known at run time: `runTimeScale`, or out / in if that is not given.
 struct Axis {
   int64_t axis;
   OpFoldResult in, out;
   double scale;
   double roiStart = 0, roiEnd = 1;
+  std::optional<Expr> runTimeScale = {}, runTimeRoiStart = {}, runTimeRoiEnd = {};
 };
 
 /// The elements that take part in each result: taps[k][o] with weights[k][o].
@@ -150,7 +151,29 @@ static Expr resizeStatic(CoreBuilder &b, Expr x, const Options &o, const Axis &a
   return y;
 }
 
-// ---- sizes known at run time ----------------------------------------------------------------------------------------------
+// ---- sizes or scales known at run time --------------------------------------------------------------------------------------
+
+/// The same in f32 tensor arithmetic: coordinates of all results along the axis.
+static Expr coordinates(CoreBuilder &b, const Options &o, const Axis &a) {
+  Type f32 = b.builder.getF32Type();
+  auto number = [&](OpFoldResult v) { return b.cast(b.fromElements({v}, b.builder.getI64Type(), /*scalar=*/true), f32); };
+  Expr position = b.iota({a.out}, 0, f32), in = number(a.in), out = number(a.out);
+  Expr scale = a.runTimeScale ? *a.runTimeScale : a.scale ? b.splat(a.scale, f32) : out / in;
+  Expr width = a.scale || a.runTimeScale ? in * scale : out;
+  auto unlessOne = [&](Expr many, Expr one) { return b.select(b.compare(core::Comparison::EQ, width, 1.0), one, many); };
+  switch (o.coordinates) {
+  case Coordinates::AlignCorners: return unlessOne(position * ((in - 1.0) / (width - 1.0)), b.splat(0, f32));
+  case Coordinates::Asymmetric: return position / scale;
+  case Coordinates::TfCropAndResize: {
+    Expr length = (*a.runTimeRoiEnd - *a.runTimeRoiStart) * (in - 1.0);
+    return unlessOne(position * (length / (width - 1.0)), length * 0.5) + *a.runTimeRoiStart * (in - 1.0);
+  }
+  case Coordinates::PytorchHalfPixel: return unlessOne((position + 0.5) / scale - 0.5, b.splat(-0.5, f32));
+  case Coordinates::HalfPixel: return (position + 0.5) / scale - 0.5;
+  case Coordinates::HalfPixelSymmetric: return in * 0.5 * (1.0 - out / width) + ((position + 0.5) / scale - 0.5);
+  }
+  llvm_unreachable("all modes are above");
+}
 
 static Values resizeDynamic(Node &n, CoreBuilder &b, Expr x, const Options &o, const Axis &a) {
   double factor = a.scale;
@@ -160,32 +183,46 @@ static Values resizeDynamic(Node &n, CoreBuilder &b, Expr x, const Options &o, c
                             (o.nearest == Nearest::RoundPreferFloor || o.nearest == Nearest::RoundPreferCeil));
   if (o.mode == Mode::Nearest && isWhole && isFloorOfQuotient)
     return repeat(x, a.axis, int64_t(factor));
-  if (o.mode == Mode::Cubic || o.excludesOutside || o.antialias || o.coordinates == Coordinates::TfCropAndResize ||
-      o.coordinates == Coordinates::HalfPixelSymmetric)
-    return n.unsupported("this mode on a dynamic size");
-  Type f32 = b.builder.getF32Type(), i64 = b.builder.getI64Type();
-  auto number = [&](OpFoldResult v) { return b.cast(b.fromElements({v}, i64, /*scalar=*/true), f32); };
-  Expr position = b.iota({a.out}, 0, f32), in = number(a.in), out = number(a.out), one = b.splat(1, f32);
-  Expr scale = factor ? b.splat(factor, f32) : out / in;
-  Expr source;
-  switch (o.coordinates) {
-  case Coordinates::AlignCorners: source = position * ((in - 1.0) / b.maximum((factor ? in * factor : out) - 1.0, one)); break;
-  case Coordinates::Asymmetric: source = position / scale; break;
-  default: source = (position + 0.5) / scale - 0.5; break;
-  }
-  Expr last = in - 1.0, floor = b.unary("floor", source);
+  if (o.antialias)
+    return n.unsupported("antialias with a scale that is computed at run time");
+  Type f32 = b.builder.getF32Type(), i64 = b.builder.getI64Type(), element = CoreBuilder::elementOf(x);
+  int64_t rank = CoreBuilder::rankOf(x);
+  Expr source = coordinates(b, o, a), floor = b.unary("floor", source);
+  Expr last = b.cast(b.fromElements({a.in}, i64, /*scalar=*/true), f32) - 1.0;
   auto gatherAt = [&](Expr at) { return b.gather(x, b.cast(b.minimum(b.maximum(at, 0.0), last), i64), a.axis); };
+  Expr y;
   if (o.mode == Mode::Nearest) {
-    switch (o.nearest) {
-    case Nearest::Floor: return gatherAt(floor);
-    case Nearest::Ceil: return gatherAt(b.unary("ceil", source));
-    case Nearest::RoundPreferFloor: return gatherAt(b.unary("ceil", source - 0.5));
-    case Nearest::RoundPreferCeil: return gatherAt(b.unary("floor", source + 0.5));
+    Expr at = o.nearest == Nearest::Floor             ? floor
+              : o.nearest == Nearest::Ceil            ? b.unary("ceil", source)
+              : o.nearest == Nearest::RoundPreferFloor ? b.unary("ceil", source - 0.5)
+                                                       : b.unary("floor", source + 0.5);
+    y = gatherAt(at);
+  } else {
+    Expr t = source - floor;
+    double A = o.cubic;
+    auto outer = [&](Expr v) { return ((v * A - 5 * A) * v + 8 * A) * v - 4 * A; };
+    auto inner = [&](Expr v) { return (v * (A + 2) - (A + 3)) * v * v + 1.0; };
+    SmallVector<Expr> weights = o.mode == Mode::Linear ? SmallVector<Expr>{1.0 - t, t} : SmallVector<Expr>{outer(t + 1.0), inner(t), inner(1.0 - t), outer(2.0 - t)};
+    double first = o.mode == Mode::Linear ? 0 : -1;
+    std::optional<Expr> sum, total;
+    if (o.excludesOutside)
+      for (auto [k, w] : llvm::enumerate(weights)) {
+        Expr at = floor + (first + double(k));
+        w = b.select(b.binary("and", b.compare(core::Comparison::GE, at, 0.0), b.compare(core::Comparison::LE, at, last)), w, b.splatLike(0, w));
+        total = total ? *total + w : w;
+      }
+    for (auto [k, w] : llvm::enumerate(weights)) {
+      Expr share = total ? w / *total : w;
+      Expr term = gatherAt(floor + (first + double(k))) * perChannel(convert(b, share, element), rank, a.axis);
+      sum = sum ? *sum + term : term;
     }
+    y = *sum;
   }
-  Expr right = perChannel(convert(b, source - floor, CoreBuilder::elementOf(x)), CoreBuilder::rankOf(x), a.axis);
-  Expr lower = gatherAt(floor), upper = gatherAt(floor + 1.0);
-  return lower + (upper - lower) * right;
+  if (o.coordinates == Coordinates::TfCropAndResize) {
+    Expr isOutside = b.binary("or", b.compare(core::Comparison::LT, source, 0.0), b.compare(core::Comparison::GT, source, last));
+    y = b.select(perChannel(isOutside, rank, a.axis), b.splat(o.extrapolation, element), y);
+  }
+  return y;
 }
 
 static Values resizeAxes(Node &n, CoreBuilder &b, const Options &o, ArrayRef<Axis> axes) {
@@ -199,11 +236,11 @@ static Values resizeAxes(Node &n, CoreBuilder &b, const Options &o, ArrayRef<Axi
   x = convert(b, x, wide);
   for (const Axis &a : axes) {
     auto in = constantSize(a.in), out = constantSize(a.out);
-    if (o.coordinates != Coordinates::TfCropAndResize && (a.scale == 1 || n.known.isSame(a.in, a.out)))
+    if (o.coordinates != Coordinates::TfCropAndResize && (a.scale == 1 || (!a.runTimeScale && n.known.isSame(a.in, a.out))))
       continue;
     if (!n.check(in != 0, "dimension {0} is empty", a.axis))
       return failure();
-    if (in && out) {
+    if (in && out && !a.runTimeScale && !a.runTimeRoiStart) {
       if (*out > (1 << 24))
         return n.unsupported("an axis of {0} elements", *out);
       Axis exact = a;
@@ -265,29 +302,52 @@ static std::optional<SmallVector<Axis>> axesByScales(Node &n, ArrayRef<int64_t> 
   return result;
 }
 
-static Values upsampleBy(Node &n, CoreBuilder &b, ArrayRef<double> scales) {
+/// The same for scales (input i) that are only known at run time.
+static std::optional<SmallVector<Axis>> axesByRunTimeScales(Node &n, ArrayRef<int64_t> axes, int64_t i) {
+  CoreBuilder &b = n.b;
+  if (!n.ranked(i, 1, 1, "scales") || !n.sameSize(b.dim(n.in(i), 0), b.builder.getIndexAttr(axes.size()), "numbers of scales and axes"))
+    return std::nullopt;
+  SmallVector<Axis> result;
+  Type f32 = b.builder.getF32Type(), i64 = b.builder.getI64Type();
+  for (auto [k, axis] : llvm::enumerate(axes)) {
+    Expr scale = convert(b, at(n.in(i), 0, k), f32);
+    OpFoldResult in = b.dim(n.in(0), axis);
+    Expr size = b.unary("floor", b.cast(b.fromElements({in}, i64, /*scalar=*/true), f32) * scale);
+    Axis a{axis, in, b.extractIndex(b.cast(size, i64)), 0};
+    a.runTimeScale = scale;
+    result.push_back(a);
+  }
+  return result;
+}
+
+static Values upsampleBy(Node &n, CoreBuilder &b, const std::optional<SmallVector<Axis>> &axes, bool isReduced) {
   auto mode = n.choice("mode", "nearest", {"nearest", "linear", "bilinear"});
-  auto axes = axesByScales(n, countingFrom(0, n.rank(0)), scales);
   if (!mode || !axes)
     return failure();
   Options o;
   o.mode = *mode ? Mode::Linear : Mode::Nearest;
   // Opset 10's Resize may also reduce; ONNX Runtime rounds up then.
-  if (llvm::any_of(scales, [](double s) { return s < 1; }))
+  if (isReduced)
     o.nearest = Nearest::Ceil;
   return resizeAxes(n, b, o, *axes);
+}
+
+static Values upsampleByScales(Node &n, CoreBuilder &b, ArrayRef<double> scales) {
+  return upsampleBy(n, b, axesByScales(n, countingFrom(0, n.rank(0)), scales), llvm::any_of(scales, [](double s) { return s < 1; }));
 }
 
 // Opset 1: [N, C, H, W] by two attributes; 7: one attribute; 9 (and Resize 10): an input.
 static Values upsamplePlane(Node &n, CoreBuilder &b) {
   if (!n.ranked(0, 4, 4, "the input"))
     return failure();
-  return upsampleBy(n, b, {1, 1, n.f32("height_scale", 1), n.f32("width_scale", 1)});
+  return upsampleByScales(n, b, {1, 1, n.f32("height_scale", 1), n.f32("width_scale", 1)});
 }
-static Values upsampleByAttribute(Node &n, CoreBuilder &b) { return upsampleBy(n, b, n.floats("scales")); }
+static Values upsampleByAttribute(Node &n, CoreBuilder &b) { return upsampleByScales(n, b, n.floats("scales")); }
 static Values upsample(Node &n, CoreBuilder &b) {
+  if (!n.known.isKnown(b, n.in(1)))
+    return upsampleBy(n, b, axesByRunTimeScales(n, countingFrom(0, n.rank(0)), 1), /*isReduced=*/false);
   auto scales = n.constantFloats(1, "scales");
-  return scales ? upsampleBy(n, b, *scales) : failure();
+  return scales ? upsampleByScales(n, b, *scales) : failure();
 }
 
 static bool isGiven(Node &n, int64_t i) {
@@ -320,8 +380,12 @@ static Values resize(Node &n, CoreBuilder &b) {
   if (isGiven(n, 2)) {
     if (!n.check(!isGiven(n, 3), "both scales and sizes are given"))
       return failure();
-    auto scales = n.constantFloats(2, "scales");
-    list = scales ? axesByScales(n, *axes, *scales) : std::nullopt;
+    if (n.known.isKnown(b, n.in(2))) {
+      auto scales = n.constantFloats(2, "scales");
+      list = scales ? axesByScales(n, *axes, *scales) : std::nullopt;
+    } else {
+      list = axesByRunTimeScales(n, *axes, 2);
+    }
     n.markRead(3);
   } else if (isGiven(n, 3)) {
     n.markRead(2);
@@ -351,12 +415,21 @@ static Values resize(Node &n, CoreBuilder &b) {
   if (!list)
     return failure();
   if (o.coordinates == Coordinates::TfCropAndResize) {
-    auto roi = isGiven(n, 1) ? n.constantFloats(1, "roi") : std::nullopt;
-    if (n.failed() || !n.check(roi && roi->size() == 2 * list->size(), "roi has not twice as many numbers as there are axes"))
+    if (!n.check(isGiven(n, 1), "roi is missing") || !n.ranked(1, 1, 1, "roi") ||
+        !n.sameSize(b.dim(n.in(1), 0), b.builder.getIndexAttr(2 * list->size()), "the numbers in roi and twice the axes"))
       return failure();
+    auto roi = constantOf(n.in(1)) ? n.constantFloats(1, "roi") : std::nullopt;
+    Expr values = convert(b, n.in(1), b.builder.getF32Type());
     for (size_t i = 0; i < list->size(); ++i) {
-      (*list)[i].roiStart = (*roi)[i];
-      (*list)[i].roiEnd = (*roi)[list->size() + i];
+      Axis &a = (*list)[i];
+      bool isStatic = roi && constantSize(a.in) && constantSize(a.out) && !a.runTimeScale;
+      if (isStatic) {
+        a.roiStart = (*roi)[i];
+        a.roiEnd = (*roi)[list->size() + i];
+      } else {
+        a.runTimeRoiStart = at(values, 0, i);
+        a.runTimeRoiEnd = at(values, 0, list->size() + i);
+      }
     }
   }
   n.markRead(1);

@@ -118,24 +118,21 @@ static Values slice(Node &n, CoreBuilder &b) {
 static Values centerCropPad(Node &n, CoreBuilder &b) {
   Expr x = n.in(0);
   int64_t rank = n.rank(0);
-  auto target = n.constantInts(1, "shape");
+  auto target = n.sizes(1);
   auto axes = n.axes(n.ints("axes", countingFrom(0, rank)), rank);
-  if (!target || !axes || !n.check(target->size() == axes->size(), "{0} sizes for {1} axes", target->size(), axes->size()) ||
-      !n.validSizes(constantSizes(b, *target)))
+  if (!target || !axes || !n.check(target->size() == axes->size(), "{0} sizes for {1} axes", target->size(), axes->size()) || !n.validSizes(*target))
     return failure();
-  SmallVector<int64_t> low(rank, 0), high(rank, 0);
+  Sizes low = constantSizes(b, SmallVector<int64_t>(rank, 0)), high = low, starts = low, kept = b.dims(x);
+  OpFoldResult two = b.builder.getIndexAttr(2);
   for (auto [size, axis] : llvm::zip_equal(*target, *axes)) {
-    auto have = staticDim(n, x, axis, "a cropped or padded dimension");
-    if (!have)
-      return failure();
-    if (*have > size)
-      x = part(x, axis, b.builder.getIndexAttr((*have - size) / 2), b.builder.getIndexAttr(size));
-    if (*have < size) {
-      low[axis] = (size - *have) / 2;
-      high[axis] = size - *have - low[axis];
-    }
+    OpFoldResult have = kept[axis];
+    kept[axis] = b.indexMin(have, size);
+    starts[axis] = b.indexFloorDiv(b.indexDifference(have, kept[axis]), two);
+    OpFoldResult missing = b.indexDifference(size, kept[axis]);
+    low[axis] = b.indexFloorDiv(missing, two);
+    high[axis] = b.indexDifference(missing, low[axis]);
   }
-  return b.pad(x, b.splat(0, n.element(0)), constantSizes(b, low), constantSizes(b, high));
+  return b.pad(b.slice(x, starts, kept), b.splat(0, n.element(0)), low, high);
 }
 
 static const Rule rules[] = {

@@ -22,6 +22,16 @@ static bool allProjected(linalg::GenericOp op) {
   return llvm::all_of(op.getIndexingMapsArray(), [](AffineMap map) { return map.isProjectedPermutation(); });
 }
 
+/// (d0, d1, ...) -> (d0, ..., d[count - 1])
+static bool isLeading(AffineMap map, int64_t count) {
+  if (map.getNumResults() != static_cast<unsigned>(count))
+    return false;
+  for (int64_t i = 0; i < count; ++i)
+    if (map.getResult(i) != getAffineDimExpr(i, map.getContext()))
+      return false;
+  return true;
+}
+
 static bool readsTensorInBody(linalg::GenericOp op) {
   return op.getRegion().walk([](tensor::ExtractOp) { return WalkResult::interrupt(); }).wasInterrupted();
 }
@@ -44,7 +54,7 @@ static bool reducesRows(linalg::GenericOp op) {
   for (auto [index, iterator] : llvm::enumerate(op.getIteratorTypesArray()))
     if ((iterator == utils::IteratorType::parallel) != (static_cast<int64_t>(index) < rows))
       return false;
-  if (op.getIndexingMapsArray().back() != AffineMap::getMultiDimIdentityMap(loops, op.getContext()).getMajorSubMap(rows))
+  if (!isLeading(op.getIndexingMapsArray().back(), rows))
     return false;
   bool contiguous = false;
   for (OpOperand *input : op.getDpsInputOperands()) {
@@ -198,7 +208,7 @@ struct Grouper {
       if (!inside)
         continue;
       AffineMap map = op.getMatchingIndexingMap(input);
-      if (map != AffineMap::getMultiDimIdentityMap(op.getNumLoops(), op.getContext()).getMajorSubMap(map.getNumResults()))
+      if (!isLeading(map, map.getNumResults()))
         return false;
       if (static_cast<int64_t>(map.getNumResults()) < rows)
         return false;

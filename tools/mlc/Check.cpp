@@ -33,6 +33,7 @@ static int checkModel(llvm::StringRef path, const CompileOptions &options) {
   mlir::DialectRegistry registry;
   registerDialects(registry);
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  context.printOpOnDiagnostic(false); // users know nodes, not operations
   ModelDiagnostics diagnostics(context, path, llvm::errs());
   auto module = importOnnx(path, options, context);
   if (!module)

@@ -197,6 +197,7 @@ int mlc::compileCommand(Arguments arguments) {
   mlir::DialectRegistry registry;
   registerDialects(registry);
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  context.printOpOnDiagnostic(false); // users know nodes, not operations
   ModelDiagnostics diagnostics(context, model, llvm::errs());
   auto module = importOnnx(model, line.compile, context);
   if (module && mlir::succeeded(compileModule(*module, line.compile, line.output)))

@@ -34,7 +34,7 @@ func.func @remainders() -> (tensor<2xi32>, tensor<2xi32>) {
 
 // CHECK-LABEL: func @casts
 // CHECK-DAG: dense<[-1, 255]> : tensor<2xi16>
-// CHECK-DAG: dense<[1.000000e+00, 3.333980e-01]> : tensor<2xf16>
+// CHECK-DAG: dense<[1.000000e+00, 3.332520e-01]> : tensor<2xf16>
 // CHECK-DAG: dense<[true, false]> : tensor<2xi1>
 func.func @casts() -> (tensor<2xi16>, tensor<2xf16>, tensor<2xi1>) {
   %x = core.constant dense<[-1.9, 255.9]> : tensor<2xf64>

@@ -18,6 +18,7 @@ func.func @pointwise_c1_element(%x: tensor<4xf32>, %y: tensor<4xf64>) {
 
 // -----
 func.func @pointwise_c1_result(%x: tensor<4xf32>) {
+  // expected-error @+2 {{failed to infer returned types}}
   // expected-error @+1 {{'core.neg' op inferred type(s) 'tensor<4xf32>' are incompatible with return type(s) of operation 'tensor<5xf32>'}}
   %0 = core.neg %x : (tensor<4xf32>) -> tensor<5xf32>
   return
