@@ -3,6 +3,7 @@
 #include "compiler/Passes.h"
 #include "dialects/core/CoreBuilder.h"
 #include "mlir/IR/Dominance.h"
+#include "mlir/IR/IRMapping.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/CSE.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
@@ -131,22 +132,43 @@ struct JoinShifts : OpRewritePattern<Outer> {
   }
 };
 
-/// Anything of constants becomes one, unless it grows (a broadcast weight is better made in its consumer's indexing map).
+/// Anything of constants becomes one, unless it grows. A broadcast constant stays one as long as it stands alone (it is better made in
+/// its consumer's indexing map), but takes part in what is computed from it.
 struct FoldConstants : RewritePattern {
   explicit FoldConstants(MLIRContext *context) : RewritePattern(MatchAnyOpTypeTag(), 1, context) {}
+
+  static bool isSpreadConstant(Value value) {
+    auto broadcast = value.getDefiningOp<BroadcastOp>();
+    return broadcast && isConstant(broadcast.getX()) && CoreBuilder::typeOf(value).hasStaticShape();
+  }
+
   LogicalResult matchAndRewrite(Operation *op, PatternRewriter &rewriter) const override {
-    if (op->getNumResults() != 1 || op->getNumOperands() == 0 || isa<ConstantOp>(op) || op->getDialect()->getNamespace() != CoreDialect::getDialectNamespace())
+    if (op->getNumResults() != 1 || op->getNumOperands() == 0 || isa<ConstantOp, BroadcastOp>(op) || !isa<CoreDialect>(op->getDialect()))
       return failure();
     auto type = dyn_cast<RankedTensorType>(op->getResult(0).getType());
     int64_t elements = 0;
     for (Value operand : op->getOperands()) {
-      if (!isConstant(operand))
+      if (!isConstant(operand) && !isSpreadConstant(operand))
         return failure();
-      elements += CoreBuilder::typeOf(operand).getNumElements();
+      elements += isConstant(operand) ? CoreBuilder::typeOf(operand).getNumElements() : 0;
     }
-    if (!type || !type.hasStaticShape() || (isa<BroadcastOp>(op) && type.getNumElements() > elements) || type.getNumElements() > std::max<int64_t>(2 * elements, foldedElementsMax))
+    if (!type || !type.hasStaticShape() || type.getNumElements() > std::max<int64_t>(2 * elements, foldedElementsMax))
       return failure();
-    ElementsAttr value = foldConstant(op);
+    SmallVector<Operation *> temporaries;
+    IRMapping mapping;
+    for (Value operand : op->getOperands())
+      if (!isConstant(operand) && !mapping.contains(operand)) {
+        ElementsAttr spread = foldConstant(operand.getDefiningOp());
+        if (!spread)
+          break;
+        temporaries.push_back(ConstantOp::create(rewriter, op->getLoc(), spread));
+        mapping.map(operand, temporaries.back()->getResult(0));
+      }
+    Operation *clone = rewriter.clone(*op, mapping);
+    ElementsAttr value = foldConstant(clone);
+    rewriter.eraseOp(clone);
+    for (Operation *temporary : temporaries)
+      rewriter.eraseOp(temporary);
     if (!value)
       return failure();
     rewriter.replaceOpWithNewOp<ConstantOp>(op, value);

@@ -209,7 +209,7 @@ Value LinalgBuilder::conv(ConvOp op, Value x, Value y) {
   if (grouped && !depthwise) {
     Sizes split(xSizes);
     split[channelAxis] = b.getIndexAttr(groups);
-    split.insert(split.begin() + channelAxis + 1, b.getIndexAttr(channels));
+    split.insert(split.begin() + channelAxis + 1, ySizes[1]);
     x = reshape(x, split);
   }
   if (grouped) {
@@ -217,7 +217,7 @@ Value LinalgBuilder::conv(ConvOp op, Value x, Value y) {
     if (!single)
       split.push_back(b.getIndexAttr(outputsPerGroup));
     if (!depthwise)
-      split.push_back(b.getIndexAttr(channels));
+      split.push_back(ySizes[1]); // dynamic where a batch takes the channels' place, in derivatives
     split.append(ySizes.begin() + 2, ySizes.end());
     y = reshape(y, split);
   }

@@ -82,7 +82,7 @@ Error checkCallees(const Module &module) {
 
 void optimize(Module &module, TargetMachine &machine) {
   PipelineTuningOptions tuning;
-  tuning.LoopUnrolling = false;
+  tuning.LoopUnrolling = true;
   PassBuilder builder(&machine, tuning);
   LoopAnalysisManager loops;
   FunctionAnalysisManager functions;

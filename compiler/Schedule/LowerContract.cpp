@@ -35,6 +35,8 @@ struct ContractEmitter {
   SmallVector<int64_t> staticSizes;
   SmallVector<Value> sizes;
   int64_t epilogueAccumulator = -1; // operand number in the epilogue
+  SmallVector<Value> rowIndices, laneIndices; // of a thread's tile, kept within the sizes
+  SmallVector<Range> threadRanges;
   SmallVector<int64_t> epilogueLoop; // contraction loop -> epilogue loop
 
   ContractEmitter(func::FuncOp kernel, sched::TilingAttr tiling) : b(kernel.getContext()), loc(kernel.getLoc()), kernel(kernel), tiling(tiling) {}
@@ -46,6 +48,8 @@ struct ContractEmitter {
   LogicalResult match();
   void emit();
   void emitLoops(ArrayRef<Range> ranges, size_t next, Position at);
+  void emitThread(ArrayRef<Range> ranges, Position at);
+  void onlyIfExists(const Range &range, int64_t number);
   void emitLaneTiles(ArrayRef<Range> ranges, Position at);
   void emitRowTiles(ArrayRef<Range> ranges, Position at, int64_t vectors);
   void emitTile(Position at, int64_t rows, int64_t vectors);
@@ -186,7 +190,40 @@ void ContractEmitter::emit() {
   Position at;
   at.indices.assign(sizes.size(), constant(0));
   at.laneLoop = laneLoop();
-  emitLoops(ranges, 0, at);
+  if (isPerThread(tiling))
+    emitThread(ranges, at);
+  else
+    emitLoops(ranges, 0, at);
+}
+
+/// One register tile. Elements beyond the end are computed as the last one is, and not stored: one loop serves all threads, and
+/// none of them diverges.
+void ContractEmitter::emitThread(ArrayRef<Range> ranges, Position at) {
+  for (auto [loop, iterator] : llvm::enumerate(iterators))
+    if (iterator == utils::IteratorType::parallel)
+      at.indices[loop] = ranges[loop].begin;
+  auto indices = [&](int64_t loop, int64_t count) {
+    SmallVector<Value> values;
+    for (int64_t i = 0; loop >= 0 && i < count; ++i) {
+      values.push_back(i == 0 ? ranges[loop].begin : Value(arith::AddIOp::create(b, loc, ranges[loop].begin, constant(i))));
+      if (i > 0 && !ranges[loop].extent)
+        values.back() = arith::MinUIOp::create(b, loc, values.back(), arith::SubIOp::create(b, loc, sizes[loop], constant(1)));
+    }
+    return values;
+  };
+  threadRanges.assign(ranges.begin(), ranges.end());
+  rowIndices = indices(rowLoop(), tiling.getRows());
+  laneIndices = indices(laneLoop(), tiling.getVectors());
+  emitTile(at, tiling.getRows(), tiling.getVectors());
+}
+
+/// What stands at the builder runs only if element `number` of a thread's tile exists.
+void ContractEmitter::onlyIfExists(const Range &range, int64_t number) {
+  if (number == 0 || range.extent)
+    return;
+  Value rest = arith::SubIOp::create(b, loc, range.end, range.begin);
+  Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ugt, rest, constant(number));
+  b.setInsertionPointToStart(scf::IfOp::create(b, loc, exists, /*withElseRegion=*/false).thenBlock());
 }
 
 /// The parallel loops that are neither rows nor lanes, outermost first.
@@ -259,8 +296,6 @@ void ContractEmitter::emitLaneTiles(ArrayRef<Range> ranges, Position at) {
     if (vectors == 1)
       break;
   }
-  if (lanes == 1)
-    return; // no vector to mask
   Value rest = arith::SubIOp::create(b, loc, range.end, begin);
   Value some = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, rest, constant(0));
   auto branch = scf::IfOp::create(b, loc, some, /*withElseRegion=*/false);
@@ -320,9 +355,13 @@ void ContractEmitter::emitRowTiles(ArrayRef<Range> ranges, Position at, int64_t 
 /// The position of accumulator (row, vector) of a tile; only the last vector is masked.
 Position ContractEmitter::offset(const Position &at, int64_t row, int64_t vector, int64_t vectors) {
   Position result = at;
-  if (row > 0)
+  if (!rowIndices.empty())
+    result.indices[rowLoop()] = rowIndices[row];
+  else if (row > 0)
     result.indices[rowLoop()] = arith::AddIOp::create(b, loc, at.indices[rowLoop()], constant(row));
-  if (vector > 0)
+  if (!laneIndices.empty())
+    result.indices[laneLoop()] = laneIndices[vector];
+  else if (vector > 0)
     result.indices[laneLoop()] = arith::AddIOp::create(b, loc, at.indices[laneLoop()], constant(vector * at.lanes));
   if (vector + 1 < vectors)
     result.active = {};
@@ -418,6 +457,13 @@ void ContractEmitter::emitTile(Position at, int64_t rows, int64_t vectors) {
 
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t vector = 0; vector < vectors; ++vector) {
+      OpBuilder::InsertionGuard guard(b);
+      if (!threadRanges.empty()) {
+        if (rowLoop() >= 0)
+          onlyIfExists(threadRanges[rowLoop()], row);
+        if (laneLoop() >= 0)
+          onlyIfExists(threadRanges[laneLoop()], vector);
+      }
       Position position = offset(at, row, vector, vectors);
       Value value = results[row * vectors + vector];
       if (!epilogue) {

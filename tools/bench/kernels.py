@@ -90,35 +90,46 @@ def function_symbols(library):
     return names
 
 
-def record(library, feeds, runs):
-    """([Loop] with the least time of each position, least seconds of a whole run)."""
+@dataclasses.dataclass
+class Recording:
+    """The least time of each position of a run: of loops, and of what lies between them."""
+    loops: list
+    tail: float   # seconds after the last loop
+    whole: float  # least seconds of a run
+
+
+def record(library, feeds):
+    """Runs for about a second, at least 20 times."""
     functions = recorder_library()
     records = (Record * RECORDS_MAX)()
     recorder = Recorder(0, RECORDS_MAX, records)
     address = ctypes.cast(functions.record_loop, ctypes.c_void_p).value
     side = sides.Mlc(library, feeds, 1, parallel_for=address, pool=ctypes.addressof(recorder))
     nanoseconds = ctypes.c_int64()
-    whole, loops = [], []
-    for number in range(runs + 2):
-        begin = time.perf_counter_ns()
-        status = functions.record_run(side.entry, side.handle, side.input_tensors, side.output_tensors, ctypes.byref(recorder),
-                                      ctypes.byref(nanoseconds))
+
+    def run_once():
+        """[(task, count, nanoseconds, nanoseconds before it)] of the loops, and the time behind the last one."""
+        start = time.perf_counter_ns()
+        status = functions.record_run(side.entry, side.handle, side.input_tensors, side.output_tensors, ctypes.byref(recorder), ctypes.byref(nanoseconds))
         if status or recorder.used > RECORDS_MAX:
             raise SystemExit(f"error: run: status {status}, {recorder.used} loops")
-        if number < 2:
-            continue
-        whole.append(nanoseconds.value * 1e-9)
-        before = [begin] + [entry.end for entry in records[:recorder.used]]
-        loops.append([(entry.task, entry.count, entry.end - entry.begin, entry.begin - end) for entry, end in zip(records[:recorder.used], before)])
-    info, symbols = SymbolInfo(), function_symbols(library)
-    result = []
-    for position in zip(*loops):
+        entries = records[:recorder.used]
+        ends = [start] + [entry.end for entry in entries]
+        loops = [(entry.task, entry.count, entry.end - entry.begin, entry.begin - end) for entry, end in zip(entries, ends)]
+        return loops, start + nanoseconds.value - ends[-1], nanoseconds.value
+
+    run_once()
+    runs, deadline = [], time.perf_counter() + 1
+    while len(runs) < 20 or time.perf_counter() < deadline and len(runs) < 10000:
+        runs.append(run_once())
+    info, symbols, loops = SymbolInfo(), function_symbols(library), []
+    for position in zip(*(run[0] for run in runs)):
         task, count = position[0][:2]
         ctypes.CDLL(None).dladdr(ctypes.c_void_p(task), ctypes.byref(info))
         symbol = symbols.get(task - info.base, hex(task - info.base))
-        result.append(Loop(symbol, count, min(entry[2] for entry in position) * 1e-9, min(entry[3] for entry in position) * 1e-9))
+        loops.append(Loop(symbol, count, min(entry[2] for entry in position) * 1e-9, min(entry[3] for entry in position) * 1e-9))
     side.close()
-    return result, min(whole)
+    return Recording(loops, min(run[1] for run in runs) * 1e-9, min(run[2] for run in runs) * 1e-9)
 
 
 def facts(case, options):
@@ -133,6 +144,15 @@ def rate(amount, seconds, form):
     return form.format(amount / seconds * 1e-9) if amount and seconds else "-"
 
 
+def compact(tiling):
+    """"8x2x16 r0 l1 task 0,32": rows x vectors x lanes of a register tile, row and lane loop, iterations of a task."""
+    plan = dict(re.findall(r"(\w+) = (\[[^]]*\]|-?\d+)", tiling))
+    if not plan:
+        return ""
+    unroll = "" if plan["unroll"] == "1" else f" unroll {plan['unroll']}"
+    return f"{plan['rows']}x{plan['vectors']}x{plan['lanes']} r{plan['row_loop']} l{plan['lane_loop']}{unroll} task {plan['task'][1:-1].replace(' ', '')}"
+
+
 def print_table(heading, rows, left):
     """`left`: numbers of the columns that are aligned to the left."""
     rows = [heading, *rows]
@@ -141,11 +161,13 @@ def print_table(heading, rows, left):
         print("  ".join(f"{cell:{'<' if column in left else '>'}{width}}" for column, (cell, width) in enumerate(zip(row, widths))).rstrip())
 
 
-def print_kernels(kernels, loops, whole):
+def print_kernels(kernels, recording):
     """One line for each kernel, the slowest first."""
     by_kernel = collections.defaultdict(list)
-    for loop in loops:
+    for loop in recording.loops:
         by_kernel[loop.kernel].append(loop)
+    inside = sum(loop.seconds for loop in recording.loops)
+    outside = sum(loop.gap for loop in recording.loops) + recording.tail
     seconds = {name: sum(loop.seconds for loop in by_kernel.get(name, [])) for name in {*kernels, *by_kernel}}
     rows = []
     for name in sorted(seconds, key=lambda name: -seconds[name]):
@@ -153,18 +175,17 @@ def print_kernels(kernels, loops, whole):
         calls = kernel.calls if kernel else len(own)
         total = lambda amount: amount * calls if amount else None
         rows.append([name, kernel.kind if kernel else "?", str(calls), "/".join(str(count) for count in sorted({loop.tasks for loop in own})) or "-",
-                     f"{seconds[name] * 1e6:.1f}" if own else "-", f"{seconds[name] / whole:.1%}" if own else "-",
+                     f"{seconds[name] * 1e6:.1f}" if own else "-", f"{seconds[name] / (inside + outside):.1%}" if own else "-",
                      rate(kernel and total(kernel.operations), seconds[name], "{:.1f}"), rate(kernel and total(kernel.bytes), seconds[name], "{:.1f}"),
-                     kernel.tiling if kernel else "", ", ".join(kernel.arguments) if kernel else ""])
-    inside = sum(loop.seconds for loop in loops)
-    print_table(["kernel", "kind", "calls", "tasks", "us", "share", "GF/s", "GB/s", "tiling", "arguments"], rows, left={0, 1, 8, 9})
-    print(f"whole run {whole * 1e6:.1f} us, outside of loops {(whole - inside) * 1e6:.1f} us ({1 - inside / whole:.1%})")
+                     ", ".join(kernel.arguments) if kernel else "", compact(kernel.tiling) if kernel else ""])
+    print_table(["kernel", "kind", "calls", "tasks", "us", "share", "GF/s", "GB/s", "arguments", "tile"], rows, left={0, 1, 8, 9})
+    print(f"{inside * 1e6:.1f} us in loops, {outside * 1e6:.1f} us outside ({outside / (inside + outside):.1%}); fastest whole run {recording.whole * 1e6:.1f} us")
 
 
 def print_facts(kernels):
-    rows = [[kernel.name, kernel.kind, str(kernel.calls), rate(kernel.operations, 1, "{:.4f}"), rate(kernel.bytes, 1, "{:.4f}"), kernel.tiling,
-             ", ".join(kernel.arguments)] for kernel in kernels.values()]
-    print_table(["kernel", "kind", "calls", "GF", "GB", "tiling", "arguments"], rows, left={0, 1, 5, 6})
+    rows = [[kernel.name, kernel.kind, str(kernel.calls), rate(kernel.operations, 1, "{:.4f}"), rate(kernel.bytes, 1, "{:.4f}"),
+             ", ".join(kernel.arguments), compact(kernel.tiling)] for kernel in kernels.values()]
+    print_table(["kernel", "kind", "calls", "GF", "GB", "arguments", "tile"], rows, left={0, 1, 5, 6})
 
 
 def print_calls(loops):
@@ -220,11 +241,11 @@ def report(case, library, options):
     """The tables of one model whose library is there."""
     kernels, allowed = facts(case, options), os.sched_getaffinity(0)
     os.sched_setaffinity(0, measure.quiet_cores(1))
-    loops, whole = record(library, models.feeds(case), runs=20)
-    print_kernels(kernels, loops, whole)
+    recording = record(library, models.feeds(case))
+    print_kernels(kernels, recording)
     print_runtime(case)
     os.sched_setaffinity(0, allowed)
-    return loops
+    return recording
 
 
 def main():
@@ -243,9 +264,9 @@ def main():
             print_facts(facts(case, options))
             continue
         sides.compile_library(case.path, library, options)
-        loops = report(case, library, options)
+        recording = report(case, library, options)
         if args.calls:
-            print_calls(loops)
+            print_calls(recording.loops)
         if args.perf:
             print_samples(library, models.feeds(case))
 

@@ -191,7 +191,10 @@ def contraction_operations(model, feeds, dims):
             continue
         shapes = [next(iter(value.values())) for value in event["args"]["input_type_shape"]]
         (result,) = (next(iter(value.values())) for value in event["args"]["output_type_shape"])
-        depth = {"Conv": math.prod(shapes[1][1:]), "MatMul": shapes[0][-1], "Gemm": math.prod(shapes[0]) // max(1, result[0])}[operator]
+        if operator == "Conv":
+            depth = math.prod(shapes[1][1:])
+        else:  # the left operand of a Gemm may be transposed
+            depth = shapes[0][-1] if operator == "MatMul" else math.prod(shapes[0]) // max(1, result[0])
         total += 2 * depth * math.prod(result)
     return total
 
