@@ -83,6 +83,7 @@ def CoreToLinalg : Pass<"core-to-linalg", "::mlir::ModuleOp"> {
     %y = linalg.generic {parallel} ins(%x) outs(%empty) { ^bb0(%a: f32, %o: f32): math.tanh }
     ```
   }];
+  let options = [Option<"checkIndices", "check-indices", "bool", "true", "let a run fail whose indices are out of range">];
   let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
 }
 
@@ -135,6 +136,7 @@ def GroupOps : Pass<"group-ops", "::mlir::ModuleOp"> {
     linalg.generic {contraction}, linalg.generic {bias, relu}   // both get sched.group = 0
     ```
   }];
+  let options = [Option<"alone", "alone", "bool", "false", "every op in a group of its own">];
 }
 
 def OutlineGroups : Pass<"outline-groups", "::mlir::ModuleOp"> {
@@ -149,7 +151,7 @@ def OutlineGroups : Pass<"outline-groups", "::mlir::ModuleOp"> {
     func.func @main(%call: !llvm.ptr) -> i32
     ```
   }];
-  let dependentDialects = ["::mlc::rt::RtDialect", "::mlir::memref::MemRefDialect", "::mlir::LLVM::LLVMDialect"];
+  let dependentDialects = ["::mlc::rt::RtDialect", "::mlir::memref::MemRefDialect", "::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect"];
 }
 
 def PlanMemory : Pass<"plan-memory", "::mlir::ModuleOp"> {

@@ -154,7 +154,7 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
 
   if (!options.naiveKernels)
     stages.run(createChannelsLast());
-  stages.run(createCoreToLinalg());
+  stages.run(createCoreToLinalg({/*checkIndices=*/!onGpu})); // on a GPU the host cannot look
   if (!options.naiveKernels)
     stages.run(createFuseElementwise());
   stages.run(createMoveData());
@@ -165,7 +165,7 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
 
   if (!options.naiveKernels)
     stages.run(createPackOperands());
-  stages.run(createGroupOps()).run(createOutlineGroups());
+  stages.run(createGroupOps({/*alone=*/options.naiveKernels})).run(createOutlineGroups());
   if (stages.failed())
     return failure();
   collectKernels(module, *artifact);

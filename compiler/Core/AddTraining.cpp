@@ -134,6 +134,10 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
 
     OpBuilder builder(ret);
     CoreBuilder b(builder, NameLoc::get(builder.getStringAttr("loss")));
+    if (loss == "cross_entropy") {
+      Value zero = b.index(builder.getIndexAttr(0));
+      CheckRangeOp::create(builder, b.loc, *target, zero, b.index(b.dim(output, 1)), "label");
+    }
     Value lossValue = loss == "cross_entropy" ? crossEntropy(b, output, *target) : meanSquaredError(b, output, *target);
     SmallVector<Value> variables;
     for (auto &[name, value] : values)

@@ -4,6 +4,7 @@
 #include "compiler/Passes.h"
 #include "dialects/core/Scalar.h"
 #include "compiler/Schedule/Kernels.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
 namespace mlc {
@@ -33,7 +34,8 @@ ElementsAttr signlessElements(ElementsAttr value) {
 
 class FunctionLowering {
 public:
-  explicit FunctionLowering(func::FuncOp function) : function(function), builder(function.getContext()), l(builder, function.getLoc()) {}
+  FunctionLowering(func::FuncOp function, bool checkIndices)
+      : function(function), builder(function.getContext()), l(builder, function.getLoc()), checkIndices(checkIndices) {}
 
   LogicalResult run() {
     Block &old = function.getBody().front();
@@ -84,6 +86,10 @@ private:
         mapping.map(op->getResult(0), ConstantOp::create(builder, l.loc, value, constant.getNameAttr()).getResult());
       return success();
     }
+    if (checkIndices)
+      checkGather(op);
+    else if (isa<CheckRangeOp>(op))
+      return success();
     Value result = TypeSwitch<Operation *, Value>(op)
                        .Case<Pointwise>([&](Pointwise p) { return pointwise(p); })
                        .Case<BroadcastOp>([&](BroadcastOp o) { return l.broadcast(in(o.getX()), o.getAxes(), sizesLike(o.getType(), in(o.getMixedSizes()))); })
@@ -109,7 +115,7 @@ private:
                        })
                        .Case<DotOp>([&](DotOp o) { return l.dot(o, in(o.getX()), in(o.getY())); })
                        .Case<ConvOp>([&](ConvOp o) { return l.conv(o, in(o.getX()), in(o.getY())); })
-                       .Case<RandomBitsOp>([&](RandomBitsOp o) { return Value(); })
+                       .Case<RandomBitsOp>([&](RandomBitsOp o) { return l.randomBits(in(o.getSeed()), sizesLike(o.getType(), in(o.getMixedSizes()))); })
                        .Default([](Operation *) { return Value(); });
     if (result) {
       auto type = signlessTensor(op->getResult(0).getType());
@@ -118,8 +124,6 @@ private:
       mapping.map(op->getResult(0), result);
       return success();
     }
-    if (isa<RandomBitsOp>(op))
-      return op->emitError("'core.random_bits' is not supported yet");
     // Index arithmetic, state, and the structured ops that become loops.
     Operation *clone = builder.clone(*op, mapping);
     for (OpResult value : clone->getResults())
@@ -128,6 +132,34 @@ private:
     if (isUnsignedOp && isa<ScanOp, SortOp, ScatterNdOp, ScatterElementsOp>(op))
       clone->setAttr("is_unsigned", builder.getUnitAttr());
     return success();
+  }
+
+  /// Indices that are no constants are checked before they are used; what reads with them only stays inside of the tensor.
+  void checkGather(Operation *op) {
+    Value x, indices;
+    int64_t axis;
+    if (auto gather = dyn_cast<GatherOp>(op))
+      x = gather.getX(), indices = gather.getIndices(), axis = gather.getAxis();
+    else if (auto elements = dyn_cast<GatherElementsOp>(op))
+      x = elements.getX(), indices = elements.getIndices(), axis = elements.getAxis();
+    else
+      return;
+    // Only what comes from outside: what the model computes (positions, sorted indices) is in range unless the model is wrong.
+    while (Operation *definition = indices.getDefiningOp()) {
+      if (!isa<ReshapeOp, BroadcastOp, CastOp, TransposeOp, SliceOp, ConcatOp>(definition))
+        return;
+      indices = definition->getOperand(0);
+    }
+    Value size = l.index(l.sizesOf(in(x))[axis]);
+    Value lower = arith::SubIOp::create(builder, l.loc, l.constantIndex(0), size);
+    CheckRangeOp::create(builder, l.loc, in(indices), lower, size, nameOf(indices));
+  }
+
+  std::string nameOf(Value value) {
+    if (auto argument = dyn_cast<BlockArgument>(value))
+      if (auto name = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "onnx.name"))
+        return name.str();
+    return "index";
   }
 
   static Type elementOf(Value value) { return cast<RankedTensorType>(value.getType()).getElementType(); }
@@ -143,13 +175,16 @@ private:
   func::FuncOp function;
   OpBuilder builder;
   LinalgBuilder l;
+  bool checkIndices;
   IRMapping mapping;
 };
 
 struct CoreToLinalg : mlc::impl::CoreToLinalgBase<CoreToLinalg> {
+  using CoreToLinalgBase::CoreToLinalgBase;
+
   void runOnOperation() override {
     for (auto function : getOperation().getOps<func::FuncOp>())
-      if (!function.isExternal() && kernelKind(function) == "" && failed(FunctionLowering(function).run()))
+      if (!function.isExternal() && kernelKind(function) == "" && failed(FunctionLowering(function, checkIndices).run()))
         return signalPassFailure();
   }
 };

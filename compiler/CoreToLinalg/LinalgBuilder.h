@@ -32,6 +32,9 @@ struct LinalgBuilder {
   Value concat(llvm::ArrayRef<Value> values, int64_t axis, mlir::RankedTensorType type);
   Value iota(const Sizes &sizes, int64_t axis, Type element);
 
+  // Random.cpp. The seed is an i64 scalar tensor, the result i32.
+  Value randomBits(Value seed, const Sizes &sizes);
+
   // Gather.cpp. Indices are brought into range: nothing outside of x is ever read.
   Value gather(Value x, Value indices, int64_t axis);
   Value gatherNd(Value x, Value indices, int64_t batchDims);

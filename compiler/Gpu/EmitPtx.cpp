@@ -81,9 +81,7 @@ Error checkCallees(const Module &module) {
 }
 
 void optimize(Module &module, TargetMachine &machine) {
-  PipelineTuningOptions tuning;
-  tuning.LoopUnrolling = true;
-  PassBuilder builder(&machine, tuning);
+  PassBuilder builder(&machine);
   LoopAnalysisManager loops;
   FunctionAnalysisManager functions;
   CGSCCAnalysisManager components;

@@ -48,14 +48,14 @@ Type mlc::elementTypeOf(int32_t dataType, MLIRContext *context) {
 
 static constexpr size_t denseBytesMax = 1024;
 
-static ElementsAttr denseAttr(RankedTensorType type, const TensorData &data) {
-  if (data.bytes.empty())
+ElementsAttr mlc::denseElements(RankedTensorType type, StringRef bytes) {
+  if (bytes.empty())
     return DenseElementsAttr::get(type, ArrayRef<Attribute>{});
   if (type.getElementType().isInteger(1)) {
-    SmallVector<bool> bools(data.bytes.begin(), data.bytes.end());
+    SmallVector<bool> bools(bytes.begin(), bytes.end());
     return DenseElementsAttr::get(type, bools);
   }
-  return DenseElementsAttr::getFromRawBuffer(type, ArrayRef<char>(data.bytes.data(), data.bytes.size()));
+  return DenseElementsAttr::getFromRawBuffer(type, ArrayRef<char>(bytes.data(), bytes.size()));
 }
 
 static AsmResourceBlob blobOf(TensorData data, std::shared_ptr<ModelFile> file) {
@@ -84,7 +84,7 @@ llvm::Expected<ElementsAttr> AttributeImporter::tensor(const TensorProto &tensor
     return data.takeError();
   auto type = RankedTensorType::get(data->shape, elementTypeOf(data->dataType, context));
   if (data->bytes.size() <= denseBytesMax)
-    known = denseAttr(type, *data);
+    known = denseElements(type, data->bytes);
   else
     known = DenseResourceElementsAttr::get(type, tensor.name().empty() ? "tensor" : tensor.name(),
                                            blobOf(std::move(*data), file));

@@ -10,6 +10,9 @@ namespace mlc {
 /// The MLIR type of an ONNX element type; null for types that mlc does not have.
 mlir::Type elementTypeOf(int32_t dataType, mlir::MLIRContext *context);
 
+/// Row-major elements, of which a bool is one byte, as `dense`.
+mlir::ElementsAttr denseElements(mlir::RankedTensorType type, llvm::StringRef bytes);
+
 /// Converts protobuf objects once each: a function body that is inlined a thousand times shares its tensors.
 class AttributeImporter {
 public:

@@ -28,6 +28,15 @@ static func::FuncOp makeMain(OpBuilder &builder, Location location, ArrayRef<Mod
   return main;
 }
 
+/// An input whose value --input-value gives.
+static Value constantInput(OpBuilder &builder, const ModelInput &input, const InputValue &value) {
+  OperationState state(NameLoc::get(builder.getStringAttr(input.name)), "core.constant");
+  state.addAttribute("value", denseElements(input.type, value.bytes));
+  state.addAttribute("name", builder.getStringAttr(input.name));
+  state.addTypes(input.type);
+  return builder.create(state)->getResult(0);
+}
+
 static LogicalResult addOutputs(func::FuncOp main, OpBuilder &builder, const pb::GraphProto &graph,
                                 const ValueScope &scope, const SymbolSizes &sizes) {
   Location location = main.getLoc();
@@ -96,11 +105,16 @@ OwningOpRef<ModuleOp> mlc::importOnnx(StringRef path, const CompileOptions &opti
   auto inputs = bindInputs(graph, options, location, sizes);
   if (failed(inputs))
     return {};
+  std::vector<ModelInput> arguments, constants;
+  for (ModelInput &input : *inputs)
+    (options.inputValues.count(input.name) ? constants : arguments).push_back(std::move(input));
   builder.setInsertionPointToEnd(module->getBody());
-  func::FuncOp main = makeMain(builder, location, *inputs);
+  func::FuncOp main = makeMain(builder, location, arguments);
   builder.setInsertionPointToEnd(&main.front());
   ValueScope scope;
-  for (auto [input, argument] : llvm::zip_equal(*inputs, main.getArguments()))
+  for (const ModelInput &input : constants)
+    scope.define(input.name, constantInput(builder, input, options.inputValues.at(input.name)));
+  for (auto [input, argument] : llvm::zip_equal(arguments, main.getArguments()))
     scope.define(input.name, argument);
   AttributeImporter attributes(*file, &context);
   GraphImporter importer(model, attributes, builder, &main.front());

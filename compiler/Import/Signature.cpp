@@ -116,8 +116,19 @@ private:
     if (mlir::failed(element))
       return failure();
     Input input{value.name(), *element, {}};
-    auto wanted = options.shapes.find(value.name());
+    auto given = options.inputValues.find(value.name());
     bool hasShape = value.type().tensor_type().has_shape();
+    if (given != options.inputValues.end()) {
+      if (elementTypeOf(given->second.dtype, location.getContext()) != *element)
+        return emitError(location) << "--input-value of \"" << value.name() << "\": element type "
+                                   << dataTypeName(given->second.dtype) << ", the model's input has "
+                                   << dataTypeName(value.type().tensor_type().elem_type());
+      if (mlir::failed(applyShape(value, hasShape, given->second.shape, input.declared, "--input-value")))
+        return failure();
+      inputs.push_back(std::move(input));
+      return success();
+    }
+    auto wanted = options.shapes.find(value.name());
     if (wanted == options.shapes.end()) {
       if (!hasShape)
         return emitError(location) << "input \"" << value.name()
@@ -127,7 +138,7 @@ private:
       if (mlir::failed(declared))
         return failure();
       input.declared = std::move(*declared);
-    } else if (mlir::failed(applyShape(value, hasShape, wanted->second, input.declared))) {
+    } else if (mlir::failed(applyShape(value, hasShape, wanted->second, input.declared, "--shape"))) {
       return failure();
     }
     inputs.push_back(std::move(input));
@@ -136,24 +147,25 @@ private:
 
   // A size of --shape replaces what the model leaves open (or has negative); -1 leaves it as it is. Sizes given to symbols hold for
   // the whole model.
-  LogicalResult applyShape(const ValueInfoProto &value, bool hasShape, ArrayRef<int64_t> wanted, Declared &declared) {
+  LogicalResult applyShape(const ValueInfoProto &value, bool hasShape, ArrayRef<int64_t> wanted, Declared &declared,
+                           StringRef option) {
     const auto &shape = value.type().tensor_type().shape();
     if (hasShape && shape.dim_size() != int64_t(wanted.size()))
-      return emitError(location) << "--shape of \"" << value.name() << "\" has " << wanted.size()
+      return emitError(location) << option << " of \"" << value.name() << "\" has " << wanted.size()
                                  << " dimensions, the model's input has " << shape.dim_size();
     if (wanted.size() > MLC_RANK_MAX)
-      return emitError(location) << "--shape of \"" << value.name() << "\" has " << wanted.size()
+      return emitError(location) << option << " of \"" << value.name() << "\" has " << wanted.size()
                                  << " dimensions, the most are " << MLC_RANK_MAX;
     for (size_t axis : llvm::seq(wanted.size())) {
       int64_t size = wanted[axis];
       bool isConstant = hasShape && shape.dim(axis).has_dim_value();
       std::string symbol = hasShape ? shape.dim(axis).dim_param() : "";
       if (size < -1)
-        return emitError(location) << "--shape of \"" << value.name() << "\": size " << size << " is negative";
+        return emitError(location) << option << " of \"" << value.name() << "\": size " << size << " is negative";
       if (size >= 0 && isConstant && shape.dim(axis).dim_value() >= 0 && size != shape.dim(axis).dim_value())
-        return emitError(location) << "--shape of \"" << value.name() << "\": dimension " << axis << " is "
+        return emitError(location) << option << " of \"" << value.name() << "\": dimension " << axis << " is "
                                    << shape.dim(axis).dim_value() << " in the model, not " << size;
-      if (size >= 0 && !symbol.empty() && mlir::failed(giveSize(symbol, size, "--shape")))
+      if (size >= 0 && !symbol.empty() && mlir::failed(giveSize(symbol, size, option)))
         return failure();
       if (size == -1 && isConstant) {
         size = shape.dim(axis).dim_value();
@@ -181,6 +193,10 @@ private:
     for (const auto &[name, shape] : options.shapes)
       if (!llvm::is_contained(known, name))
         return emitError(location) << "--shape names the input \"" << name
+                                   << "\", which the model does not have; its inputs: " << listOf(known);
+    for (const auto &[name, value] : options.inputValues)
+      if (!llvm::is_contained(known, name))
+        return emitError(location) << "--input-value names the input \"" << name
                                    << "\", which the model does not have; its inputs: " << listOf(known);
     return success();
   }

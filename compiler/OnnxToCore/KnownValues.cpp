@@ -401,7 +401,12 @@ std::optional<KnownTensor> KnownValues::find(CoreBuilder &b, Value v) {
   return result;
 }
 
-bool KnownValues::isKnown(CoreBuilder &b, Value v) { return constantOf(v) || find(b, v); }
+bool KnownValues::isConstant(CoreBuilder &b, Value v) {
+  if (constantOf(v))
+    return true;
+  auto found = find(b, v);
+  return found && llvm::all_of(found->values, [](const Ratio &r) { return getConstantIntValue(r.numerator).has_value(); });
+}
 
 // ---- evaluating ---------------------------------------------------------------------------------------------------
 

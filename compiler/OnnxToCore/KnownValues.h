@@ -26,8 +26,8 @@ class KnownValues {
 public:
   /// What is known of a value: recorded here, a small constant, or CoreBuilder::elements.
   std::optional<KnownTensor> find(core::CoreBuilder &b, mlir::Value v);
-  /// Some constant, or a value of which something is known.
-  bool isKnown(core::CoreBuilder &b, mlir::Value v);
+  /// A constant, whether folded or computed from sizes.
+  bool isConstant(core::CoreBuilder &b, mlir::Value v);
   void record(mlir::Value v, KnownTensor tensor) { map[v] = std::move(tensor); }
   /// If the node is shape arithmetic on known values: the values of one of its results, of this type.
   std::optional<KnownTensor> evaluate(Node &n, unsigned result, mlir::RankedTensorType type);

@@ -344,7 +344,7 @@ static Values upsamplePlane(Node &n, CoreBuilder &b) {
 }
 static Values upsampleByAttribute(Node &n, CoreBuilder &b) { return upsampleByScales(n, b, n.floats("scales")); }
 static Values upsample(Node &n, CoreBuilder &b) {
-  if (!n.known.isKnown(b, n.in(1)))
+  if (!n.known.isConstant(b, n.in(1)))
     return upsampleBy(n, b, axesByRunTimeScales(n, countingFrom(0, n.rank(0)), 1), /*isReduced=*/false);
   auto scales = n.constantFloats(1, "scales");
   return scales ? upsampleByScales(n, b, *scales) : failure();
@@ -380,7 +380,7 @@ static Values resize(Node &n, CoreBuilder &b) {
   if (isGiven(n, 2)) {
     if (!n.check(!isGiven(n, 3), "both scales and sizes are given"))
       return failure();
-    if (n.known.isKnown(b, n.in(2))) {
+    if (n.known.isConstant(b, n.in(2))) {
       auto scales = n.constantFloats(2, "scales");
       list = scales ? axesByScales(n, *axes, *scales) : std::nullopt;
     } else {
@@ -396,17 +396,29 @@ static Values resize(Node &n, CoreBuilder &b) {
     for (auto [axis, size] : llvm::zip_equal(*axes, *sizes))
       list->push_back({axis, b.dim(n.in(0), axis), size, 0});
     if (*policy) {
-      double scale = *policy == 1 ? INFINITY : 0;
+      bool isLarger = *policy == 2;
+      bool isStatic = llvm::all_of(*list, [](const Axis &a) { return constantSize(a.in).value_or(0) > 0 && constantSize(a.out); });
+      double scale = isLarger ? 0 : INFINITY;
+      Type f32 = b.builder.getF32Type(), i64 = b.builder.getI64Type();
+      auto number = [&](OpFoldResult v) { return b.cast(b.fromElements({v}, i64, /*scalar=*/true), f32); };
+      std::optional<Expr> runTimeScale;
       for (Axis &a : *list) {
-        auto in = constantSize(a.in), out = constantSize(a.out);
-        if (!in || !out || *in == 0)
-          return n.unsupported("keep_aspect_ratio_policy on a dynamic size");
-        double own = double(*out) / double(*in);
-        scale = *policy == 1 ? std::min(scale, own) : std::max(scale, own);
+        if (isStatic) {
+          double own = double(*constantSize(a.out)) / double(*constantSize(a.in));
+          scale = isLarger ? std::max(scale, own) : std::min(scale, own);
+        } else {
+          Expr own = number(a.out) / number(a.in);
+          runTimeScale = !runTimeScale ? own : isLarger ? b.maximum(*runTimeScale, own) : b.minimum(*runTimeScale, own);
+        }
       }
       for (Axis &a : *list) {
-        a.out = b.builder.getIndexAttr(int64_t(std::floor(scale * double(*constantSize(a.in)) + 0.5)));
-        a.scale = scale;
+        if (isStatic) {
+          a.out = b.builder.getIndexAttr(int64_t(std::floor(scale * double(*constantSize(a.in)) + 0.5)));
+          a.scale = scale;
+        } else {
+          a.out = b.extractIndex(b.cast(b.unary("floor", number(a.in) * *runTimeScale + 0.5), i64));
+          a.runTimeScale = runTimeScale;
+        }
       }
     }
   } else {

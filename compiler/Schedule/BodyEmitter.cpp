@@ -215,8 +215,51 @@ struct Emission {
     return select(loc, adjust, binary<arith::SubIOp>(loc, quotient, one), quotient);
   }
 
+  /// memref[indices] inside a body (a gather), where an index may differ between lanes. What inactive lanes read is read by the
+  /// last active one too, so it exists.
+  Value load(memref::LoadOp op) {
+    Location loc = op.getLoc();
+    Value memref = mapping.lookupOrDefault(op.getMemRef());
+    auto type = cast<MemRefType>(memref.getType());
+    SmallVector<Value> indices;
+    int64_t vectors = 0;
+    for (Value index : op.getIndices()) {
+      indices.push_back(mapping.lookupOrDefault(index));
+      vectors += isa<VectorType>(indices.back().getType());
+    }
+    if (vectors == 0)
+      return memref::LoadOp::create(b, loc, memref, indices);
+    auto last = op.getIndices().back().getDefiningOp<linalg::IndexOp>();
+    if (vectors == 1 && last && static_cast<int64_t>(last.getDim()) == at.laneLoop && hasUnitLastStride(type)) {
+      // Consecutive elements: an access through the identity map.
+      Position from = at;
+      indices.back() = at.indices[at.laneLoop];
+      from.indices = indices;
+      from.laneLoop = indices.size() - 1;
+      return loadAt(b, loc, memref, AffineMap::getMultiDimIdentityMap(type.getRank(), b.getContext()), from);
+    }
+    Value lastActive;
+    if (at.active)
+      lastActive = arith::SubIOp::create(b, loc, at.active, arith::ConstantIndexOp::create(b, loc, 1));
+    SmallVector<Value> lanes;
+    for (int64_t lane = 0; lane < at.lanes; ++lane) {
+      OpFoldResult number = b.getIndexAttr(lane);
+      if (lastActive)
+        number = Value(arith::MinUIOp::create(b, loc, arith::ConstantIndexOp::create(b, loc, lane), lastActive));
+      SmallVector<Value> scalar;
+      for (Value index : indices)
+        scalar.push_back(isa<VectorType>(index.getType()) ? Value(vector::ExtractOp::create(b, loc, index, number)) : index);
+      lanes.push_back(memref::LoadOp::create(b, loc, memref, scalar));
+    }
+    return vector::FromElementsOp::create(b, loc, vectorOf(type.getElementType(), at.lanes), lanes);
+  }
+
   void emit(Operation &op) {
     Location loc = op.getLoc();
+    if (auto access = dyn_cast<memref::LoadOp>(op); access && at.lanes > 1) {
+      mapping.map(access.getResult(), load(access));
+      return;
+    }
     if (auto index = dyn_cast<linalg::IndexOp>(op)) {
       mapping.map(index.getResult(), this->index(loc, index.getDim()));
       return;
@@ -338,7 +381,7 @@ bool mlc::isVectorizable(linalg::GenericOp op) {
   for (Operation &inner : op.getBody()->without_terminator()) {
     if (!llvm::all_of(inner.getResultTypes(), holds) || inner.getNumRegions() != 0)
       return false;
-    if (isa<linalg::IndexOp, arith::ConstantOp, affine::AffineApplyOp>(inner))
+    if (isa<linalg::IndexOp, arith::ConstantOp, affine::AffineApplyOp, memref::LoadOp>(inner))
       continue;
     bool castsOne = isa<UnrealizedConversionCastOp>(inner) && inner.getNumOperands() == 1 && inner.getNumResults() == 1;
     if (!castsOne && !OpTrait::hasElementwiseMappableTraits(&inner))

@@ -33,8 +33,8 @@ mlir::Value loadAt(mlir::OpBuilder &b, mlir::Location loc, mlir::Value memref, m
 /// memref[map(position)] = value (vector<lanes> or scalar; a scalar is broadcast when lanes > 1).
 void storeAt(mlir::OpBuilder &b, mlir::Location loc, mlir::Value value, mlir::Value memref, mlir::AffineMap map, const Position &at);
 
-/// Can the body be emitted with lanes > 1? False for memref/tensor accesses inside the body, and for types that vectors
-/// cannot hold. linalg.index is fine.
+/// Can the body be emitted with lanes > 1? False for regions and stores inside the body, and for types that vectors cannot hold.
+/// linalg.index is fine; so is memref.load: a vector along the lane loop's index, else a gather lane by lane.
 bool isVectorizable(mlir::linalg::GenericOp op);
 
 /// Emits the body. `arguments` holds one value for each block argument (null: load it from the operand, through its map; the

@@ -237,6 +237,7 @@ struct Grouper {
 };
 
 struct GroupOps : mlc::impl::GroupOpsBase<GroupOps> {
+  using GroupOpsBase::GroupOpsBase;
   void runOnOperation() override {
     int64_t number = 0;
     for (auto function : getOperation().getOps<func::FuncOp>()) {
@@ -248,9 +249,9 @@ struct GroupOps : mlc::impl::GroupOpsBase<GroupOps> {
         if (!generic)
           continue;
         StringRef kind = groupKind(generic);
-        if (kind == "pointwise" && (grouper.joinContraction(generic) || grouper.joinRows(generic)))
+        if (!alone && kind == "pointwise" && (grouper.joinContraction(generic) || grouper.joinRows(generic)))
           continue;
-        if (kind == "rows" && grouper.joinRows(generic))
+        if (!alone && kind == "rows" && grouper.joinRows(generic))
           continue;
         grouper.create(generic, kind);
       }

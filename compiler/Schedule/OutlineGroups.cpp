@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/IRMapping.h"
@@ -82,6 +83,7 @@ private:
   LogicalResult emitStructured(Operation *op);
   LogicalResult emitInsert(tensor::InsertSliceOp op);
   LogicalResult emitCopy(Value from, Value to);
+  LogicalResult emitCheck(core::CheckRangeOp op);
   LogicalResult callKernel(func::FuncOp kernel, ArrayRef<Value> operands);
   Value kernelOperand(Value memref);
 
@@ -414,6 +416,9 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
       }
     return subview(*memref, lists[0], lists[1], lists[2], type);
   }
+  // Asked for before it is made, by what will be placed in it: it is its destination's memory.
+  if (auto insert = dyn_cast<tensor::InsertSliceOp>(definition); insert && bufferOwner(tensor) != tensor)
+    return memoryOf(insert.getDest());
   if (auto elements = dyn_cast<tensor::FromElementsOp>(definition)) {
     Value memref = allocate(type, {});
     for (auto [position, element] : llvm::enumerate(elements.getElements())) {
@@ -533,6 +538,34 @@ LogicalResult EntryOutliner::emitInsert(tensor::InsertSliceOp op) {
   if (failed(from))
     return failure();
   return emitCopy(*from, subview(*destination, lists[0], lists[1], lists[2], op.getSourceType()));
+}
+
+/// A loop over the elements in the entry itself: a check that fails returns from there.
+LogicalResult EntryOutliner::emitCheck(core::CheckRangeOp op) {
+  auto memref = memoryOf(op.getX());
+  if (succeeded(memref))
+    memref = contiguous(op.getX(), *memref);
+  auto lower = scalarOf(op.getLower()), upper = scalarOf(op.getUpper());
+  if (failed(memref) || failed(lower) || failed(upper))
+    return failure();
+  int64_t rank = cast<MemRefType>(memref->getType()).getRank();
+  Value flat = *memref;
+  SmallVector<Value> indices;
+  OpBuilder::InsertionGuard guard(b);
+  if (rank > 1)
+    flat = memref::CollapseShapeOp::create(b, loc, flat, ArrayRef<ReassociationIndices>{ReassociationIndices(llvm::to_vector(llvm::seq<int64_t>(0, rank)))});
+  if (rank > 0) {
+    Value zero = arith::ConstantIndexOp::create(b, loc, 0), one = arith::ConstantIndexOp::create(b, loc, 1);
+    auto loop = scf::ForOp::create(b, loc, zero, b.createOrFold<memref::DimOp>(loc, flat, 0), one);
+    b.setInsertionPointToStart(loop.getBody());
+    indices.push_back(loop.getInductionVar());
+  }
+  Value element = arith::IndexCastOp::create(b, loc, b.getIndexType(), memref::LoadOp::create(b, loc, flat, indices));
+  Value notBelow = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, element, *lower);
+  rt::CheckOp::create(b, loc, call, notBelow, b.getStringAttr(op.getWhat() + " %d is below %d"), element, *lower);
+  Value below = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, element, *upper);
+  rt::CheckOp::create(b, loc, call, below, b.getStringAttr(op.getWhat() + " %d is not below %d"), element, *upper);
+  return success();
 }
 
 LogicalResult EntryOutliner::emitStructured(Operation *op) {
@@ -775,6 +808,8 @@ LogicalResult EntryOutliner::run() {
       result = emitInsert(insert);
     else if (isa<core::ScanOp, core::SortOp, core::ScatterNdOp, core::ScatterElementsOp>(op))
       result = emitStructured(op);
+    else if (auto check = dyn_cast<core::CheckRangeOp>(op))
+      result = emitCheck(check);
     if (failed(result))
       return failure();
   }

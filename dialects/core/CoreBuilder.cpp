@@ -376,6 +376,12 @@ Expr CoreBuilder::iota(const Sizes &sizes, int64_t axis, Type element) {
   return wrap(insertOrFold(state));
 }
 
+Expr CoreBuilder::randomBits(Value seed, const Sizes &sizes) {
+  SplitSizes s(builder, sizes);
+  auto type = RankedTensorType::get(s.fixed, builder.getIntegerType(32, /*isSigned=*/false));
+  return wrap(RandomBitsOp::create(builder, loc, type, seed, s.dynamic, s.fixed));
+}
+
 Expr CoreBuilder::gather(Value x, Value indices, int64_t axis) {
   if (isShapeArithmetic(x) && rankOf(x) == 1 && rankOf(indices) <= 1) {
     std::optional<SmallVector<int64_t>> positions = constantInts(indices);

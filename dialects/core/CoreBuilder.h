@@ -115,6 +115,8 @@ public:
   Expr pad(Value x, Value scalar, const Sizes &low, const Sizes &high, Ints interior = {}); // low/high >= 0
   Expr concat(llvm::ArrayRef<Value> values, int64_t axis);
   Expr iota(const Sizes &sizes, int64_t axis, Type element);
+  /// ui32 bits, a function of the seed (an i64 scalar tensor) and the position.
+  Expr randomBits(Value seed, const Sizes &sizes);
   /// y[outer..., i..., inner...] = x[outer..., indices[i...], inner...]: ONNX Gather. Negative indices count from the end.
   Expr gather(Value x, Value indices, int64_t axis);
   /// General forms used by GatherND/ScatterND/GatherElements: indices [..., k] address the first k dimensions after batchDims.

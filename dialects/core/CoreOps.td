@@ -136,6 +136,22 @@ def Core_ParameterOp : Core_Op<"parameter", [MemoryEffects<[MemRead]>]> {
   let assemblyFormat = "$name attr-dict `:` type($result)";
 }
 
+def Core_CheckRangeOp : Core_Op<"check_range", [MemoryEffects<[MemWrite]>]> {
+  let summary = "Lets the run fail unless every element of x lies in [lower, upper)";
+  let description = [{
+    The run returns MLC_MODEL_ERROR with a message that names `what`, the element found and the bound; nothing is assigned. Indices that
+    come from outside (labels, tokens) are checked with it.
+
+    C1. x holds integers.
+
+    ```mlir
+    core.check_range %label in %zero, %classes "label" : tensor<?xi64>
+    ```
+  }];
+  let arguments = (ins Core_IntegerTensor:$x, Index:$lower, Index:$upper, StrAttr:$what);
+  let assemblyFormat = "$x `in` $lower `,` $upper $what attr-dict `:` type($x)";
+}
+
 def Core_AssignOp : Core_Op<"assign", [MemoryEffects<[MemWrite]>]> {
   let summary = "Writes named mutable state";
   let description = [{

@@ -374,8 +374,17 @@ def check_batch(mlc, paths):
     return failures
 
 
-def run(mlc, count, seed, folder, models=None, compile_every=10):
-    """Makes and checks `count` mutants in `folder`; returns the failures and leaves their files."""
+def compile_mutant(mlc, path, *options):
+    """What is wrong with `mlc compile`, if anything; removes what it wrote."""
+    wrong, output = run_mlc(mlc, "compile", path, *options)
+    for suffix in (".mlir", ".so", ".h", ".json"):
+        path.with_suffix(suffix).unlink(missing_ok=True)
+    return [(path, f"compile {' '.join(map(str, options))}: {wrong}", output[-3000:])] if wrong else []
+
+
+def run(mlc, count, seed, folder, models=None, core_every=10, library_every=0):
+    """Makes and checks `count` mutants in `folder`; returns the failures and leaves their files. Every so many are also
+    compiled, to core or all the way."""
     seeds = [load_small(path) for path in models or seed_models()]
     failures = []
     for start in range(0, count, BATCH):
@@ -387,12 +396,13 @@ def run(mlc, count, seed, folder, models=None, compile_every=10):
             paths.append(folder / f"mutant-{seed}-{number}.onnx")
             paths[-1].write_bytes(content)
         broken = check_batch(mlc, paths)
-        for number, path in enumerate(paths):
-            if (start + number) % compile_every == 0 and all(path != other for other, *_ in broken):
-                wrong, output = run_mlc(mlc, "compile", path, "--emit=core", "-o", path.with_suffix(".mlir"))
-                path.with_suffix(".mlir").unlink(missing_ok=True)
-                if wrong:
-                    broken.append((path, f"compile --emit=core: {wrong}", output[-3000:]))
+        for number, path in enumerate(paths, start):
+            if any(path == other for other, *_ in broken):
+                continue
+            if core_every and number % core_every == 0:
+                broken += compile_mutant(mlc, path, "--emit=core", "-o", path.with_suffix(".mlir"))
+            if library_every and number % library_every == 0:
+                broken += compile_mutant(mlc, path, "-o", path.with_suffix(".so"))
         failures += broken
         for path in paths:
             if all(path != other for other, *_ in broken):
@@ -406,12 +416,13 @@ def main():
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=pathlib.Path, help="folder for files that break mlc (default: a temporary one)")
+    parser.add_argument("--libraries", type=int, default=0, metavar="N", help="compile every Nth mutant all the way")
     parser.add_argument("--mlc", type=pathlib.Path, default=MLC)
     options = parser.parse_args()
     folder = options.keep or pathlib.Path(tempfile.mkdtemp(prefix="mlc-fuzz-"))
     folder.mkdir(parents=True, exist_ok=True)
     models = [pathlib.Path(name) for pattern in options.models for name in sorted(glob.glob(pattern))]
-    failures = run(options.mlc, options.count, options.seed, folder, models)
+    failures = run(options.mlc, options.count, options.seed, folder, models, library_every=options.libraries)
     for path, wrong, output in failures:
         print(f"{path}: {wrong}\n{output}\n")
     print(f"{options.count} mutants, {len(failures)} failures" + (f", kept in {folder}" if failures else ""))

@@ -1,10 +1,18 @@
 """The PTX itself: ptxas takes every kernel without spills and remarks, and without a driver a library says what it needs."""
-import ctypes
+import os
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
+
+
+def has_driver():
+    """Asked of another process: in this one the emulator may be loaded."""
+    program = "import ctypes, sys; sys.exit(ctypes.CDLL('libcuda.so.1').cuInit(0))"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
+
 
 ARCHS = ["sm_80", "sm_90a"]
 
@@ -32,8 +40,9 @@ def test_ptxas(mlc, root, tmp_path, name, arch):
     assert done.returncode == 0, done.stderr
     kernels = ptx.count(".entry")
     assert kernels > 0 and len(re.findall(r"Compiling entry function", done.stderr)) == kernels
-    assert len(re.findall(r"\b0 bytes spill stores, 0 bytes spill loads", done.stderr)) == kernels, done.stderr
-    assert not re.search(r"C75\d\d|warning", done.stderr), done.stderr
+    spills = [line for line in done.stderr.splitlines() if "spill stores" in line and " 0 bytes spill stores, 0 bytes spill loads" not in line]
+    remarks = [line for line in done.stderr.splitlines() if re.search(r"C75\d\d|warning", line)]
+    assert not spills and not remarks
 
 
 def test_images(mlc, digits, tmp_path):
@@ -47,19 +56,25 @@ def test_images(mlc, digits, tmp_path):
 def test_unknown_arch(mlc, digits, target):
     """LLVM would end the process over some of these."""
     done = subprocess.run([mlc, "compile", digits, f"--target={target}", "--emit=ptx"], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    assert done.returncode > 0
     assert "is not supported: expected one of sm_80, " in done.stderr
 
 
 def test_no_driver(mlc, digits, tmp_path):
+    """Without a driver a library says what it needs; `run` is a process of its own and does not see the emulator."""
     subprocess.run([mlc, "compile", digits, "--target=cuda:sm_80", "-o", tmp_path / "digits.so"], check=True)
-    try:
-        ctypes.CDLL("libcuda.so.1")
-        message = None
-    except OSError:
-        message = "MLC_UNSUPPORTED_DEVICE: the library holds GPU code for sm_80, but the NVIDIA driver (libcuda.so.1) is not installed"
-    if message is None:
-        pytest.skip("NOT CHECKED: this process has a driver")
+    if has_driver():
+        pytest.skip("NOT CHECKED: this machine has an NVIDIA driver")
     done = subprocess.run([mlc, "run", tmp_path / "digits.so", "--input", "random", "--dim", "batch=2"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert message in done.stderr
+    assert ("MLC_UNSUPPORTED_DEVICE: the library holds GPU code for sm_80, but the NVIDIA driver (libcuda.so.1) is not installed"
+            in done.stderr)
+
+
+def test_on_the_device(root):
+    """test_values.py again, on this machine's GPU."""
+    if not has_driver():
+        pytest.skip("NOT CHECKED: no NVIDIA driver, nothing ran on a GPU")
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test/gpu/test_values.py"], cwd=root,
+                          env={**os.environ, "MLC_GPU": "device"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:]

@@ -8,8 +8,9 @@
     tools/bench/bench resnet50 --profile                  also: which kernels take the time (tools/bench/kernels.py)
     tools/bench/bench networks --check                    only the values
 
-A MODEL is a name (--list), a set (networks, matmul, conv), a shape (matmul-MxKxN, matmul-BxMxKxN, conv-CxHxW-O[-kK][-sS][-depthwise])
-or the path of an .onnx file. MODEL:dynamic compiles without knowing the sizes of symbolic dimensions.
+A MODEL is a name (--list), a set (networks, matmul, conv), a shape (matmul-MxKxN, matmul-BxMxKxN,
+conv-CxHxW-O[-kK][-sS][-depthwise]) or the path of an .onnx file. MODEL:dynamic compiles without knowing the sizes of symbolic
+dimensions.
 Exit code 1: a model did not compile, crashed, or differs from ONNX Runtime by more than the tolerance.
 """
 import argparse
@@ -30,11 +31,17 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOLERANCE = 1e-4
 NOISE_MAX = 0.02  # a larger share of the cores' time for others makes figures doubtful
 
-COLUMNS = ["model", "mlc ms", "median", "ORT ms", "median", "ratio", "median", "GF/s", "error", "library", "compile", "memory", "others"]
-
-
-def readable(value, form):
-    return "-" if value is None else form.format(value)
+LEGEND = """ms: minimum and median; ratio: time of ONNX Runtime / time of mlc: of minima, of medians, of least processor time;
+error: max|mlc-ORT| / max|ORT|; memory: peak while compiling; others: share of these cores' time that went to somebody else
+"""
+# heading, key of the row, factor, form
+COLUMNS = [("mlc ms", "mlc_min_s", 1e3, "{:.3f}"), ("median", "mlc_median_s", 1e3, "{:.3f}"),
+           ("ORT ms", "onnxruntime_min_s", 1e3, "{:.3f}"), ("median", "onnxruntime_median_s", 1e3, "{:.3f}"),
+           ("ratio", "ratio_min", 1, "{:.2f}"), ("median", "ratio_median", 1, "{:.2f}"), ("cpu", "ratio_cpu", 1, "{:.2f}"),
+           ("GF/s", "mlc_operations_per_s", 1e-9, "{:.1f}"), ("error", "error", 1, "{:.1e}"),
+           ("library", "library_bytes", 1e-6, "{:.2f} MB"), ("compile", "compile_s", 1, "{:.2f} s"),
+           ("memory", "compile_memory_bytes", 1e-6, "{:.0f} MB"), ("others", "others_share", 1, "{:.1%}")]
+COLUMN_WIDTH = 9
 
 
 def size(text):
@@ -50,8 +57,8 @@ def compile_options(case, extra):
 
 
 def library_path(case):
-    stem = case.name + "".join(f"-{name}{number}" for name, number in case.dims.items()) + ("-dynamic" if case.dynamic else "")
-    return ROOT / "build/bench" / (re.sub(r"\W", "_", stem) + ".so")
+    words = [case.name, *(f"{name}{number}" for name, number in case.dims.items()), *(["dynamic"] if case.dynamic else [])]
+    return ROOT / "build/bench" / (re.sub(r"\W", "_", "_".join(words)) + ".so")
 
 
 def title(case):
@@ -88,27 +95,31 @@ def times(case, feeds, fixed, workers, rounds):
     timings, others = measure.interleave(workers, rounds)
     ours, theirs = (timings[side] for side in measure.SIDES)
     operations = sides.contraction_operations(case.path, feeds, fixed)
-    return {"cores": workers.plan.cores, "calls": [len(ours.seconds), len(theirs.seconds)],
-            "mlc_min_s": ours.minimum, "mlc_median_s": ours.median, "onnxruntime_min_s": theirs.minimum,
-            "onnxruntime_median_s": theirs.median, "ratio_min": theirs.minimum / ours.minimum,
-            "ratio_median": theirs.median / ours.median, "operations": operations,
-            "mlc_operations_per_s": operations / ours.minimum if operations else None, "others_share": others}
+    row = {"cores": workers.plan.cores, "calls": [len(ours.wall), len(theirs.wall)], "others_share": others,
+           "mlc_min_s": ours.minimum, "mlc_median_s": ours.median,
+           "onnxruntime_min_s": theirs.minimum, "onnxruntime_median_s": theirs.median,
+           "ratio_min": theirs.minimum / ours.minimum, "ratio_median": theirs.median / ours.median}
+    if workers.plan.threads == 1:
+        row |= {"mlc_cpu_min_s": min(ours.cpu), "onnxruntime_cpu_min_s": min(theirs.cpu), "ratio_cpu": min(theirs.cpu) / min(ours.cpu)}
+    if operations:
+        row |= {"operations": operations, "mlc_operations_per_s": operations / ours.minimum}
+    return row
 
 
-def cells(case, row):
-    milli = lambda key: readable(row.get(key) and row[key] * 1e3, "{:.3f}")
-    scaled = lambda key, unit, form: readable(row.get(key) and row[key] / unit, form)
-    return [title(case), milli("mlc_min_s"), milli("mlc_median_s"), milli("onnxruntime_min_s"), milli("onnxruntime_median_s"),
-            readable(row.get("ratio_min"), "{:.2f}"), readable(row.get("ratio_median"), "{:.2f}"),
-            scaled("mlc_operations_per_s", 1e9, "{:.1f}"), readable(row.get("error"), "{:.1e}"),
-            scaled("library_bytes", 1e6, "{:.2f} MB"), readable(row.get("compile_s"), "{:.2f} s"),
-            scaled("compile_memory_bytes", 1e6, "{:.0f} MB"), readable(row.get("others_share"), "{:.1%}")]
+def line(first, cells, width):
+    return "  ".join([f"{first:{width}}", *(f"{cell:>{COLUMN_WIDTH}}" for cell in cells)])
+
+
+def cells(row):
+    for _, key, factor, form in COLUMNS:
+        yield "-" if row.get(key) is None else form.format(row[key] * factor)
 
 
 def machine():
     cpu = next((line.partition(":")[2].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
                 if line.startswith("model name")), "unknown")
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True,
+                            check=False).stdout.strip()
     return {"cpu": cpu, "cores": os.cpu_count(), "load": os.getloadavg()[0], "commit": commit,
             "onnxruntime": sides.onnxruntime.__version__, "date": datetime.datetime.now().isoformat(timespec="seconds")}
 
@@ -121,7 +132,8 @@ def split(arguments):
 
 def parse(arguments):
     own, passed = split(arguments)
-    parser = argparse.ArgumentParser(prog="tools/bench/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="tools/bench/bench", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", metavar="MODEL")
     parser.add_argument("--threads", type=int, default=1, help="of both sides (default: 1)")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each side, each of about 50 ms (default: 15)")
@@ -163,26 +175,22 @@ def main():
         return 2
 
     about = machine()
-    print(f"{about['cpu']}, {about['cores']} cores, load {about['load']:.1f}; ONNX Runtime {about['onnxruntime']}; mlc at {about['commit']}; "
-          f"{args.threads} thread{'s' * (args.threads > 1)}")
-    print("ms: minimum and median; ratio: time of ONNX Runtime / time of mlc, of minima and of medians; error: max|mlc-ORT| / max|ORT|;")
-    print("memory: peak while compiling; others: share of these cores' time that went to somebody else\n")
-    name_width = max(len("model"), *(len(title(case)) for case in cases))
-    widths = [name_width] + [max(8, len(column)) for column in COLUMNS[1:]]
-    print("  ".join(f"{word:{'<' if i == 0 else '>'}{width}}" for i, (word, width) in enumerate(zip(COLUMNS, widths))), flush=True)
+    print(f"{about['cpu']}, {about['cores']} cores, load {about['load']:.1f}; ONNX Runtime {about['onnxruntime']}; "
+          f"mlc at {about['commit']}; {args.threads} thread{'s' * (args.threads > 1)}\n{LEGEND}")
+    width = max(len(title(case)) for case in cases)
+    print(line("model", (heading for heading, *_ in COLUMNS), width), flush=True)
     rows = []
     for case in cases:
         row = bench(case, args)
         rows.append(row)
-        print("  ".join(f"{word:{'<' if i == 0 else '>'}{width}}" for i, (word, width) in enumerate(zip(cells(case, row), widths))),
-              *([row["failure"]] if "failure" in row else []), flush=True)
+        print(line(title(case), cells(row), width), *([row["failure"]] if "failure" in row else []), flush=True)
         if args.profile and "mlc_min_s" in row:
             import kernels
             kernels.report(case, library_path(case), compile_options(case, args.compile_options))
             print()
     noisy = [row["model"] for row in rows if row.get("others_share", 0) > NOISE_MAX]
     if noisy:
-        print(f"\nnot quiet, figures are doubtful: {', '.join(noisy)}")
+        print(f"\nnot quiet, figures are doubtful (processor time suffers least): {', '.join(noisy)}")
     if args.json:
         args.json.write_text(json.dumps({"machine": about, "rows": rows}, indent=1) + "\n")
     failed = sum("failure" in row for row in rows)

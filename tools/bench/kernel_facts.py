@@ -59,7 +59,8 @@ def read_map(text):
 
 def read_maps(attributes, aliases):
     inside = attributes.partition("indexing_maps = [")[2].partition("], iterator_types")[0]
-    return [aliases[word[0]] if word[0].startswith("#") else read_map(word[0]) for word in re.finditer(r"#\w+|affine_map<.*?>(?=,|$)", inside)]
+    words = re.findall(r"#\w+|affine_map<.*?>(?=,|$)", inside)
+    return [aliases[word] if word.startswith("#") else read_map(word) for word in words]
 
 
 def argument_texts(signature):
@@ -86,7 +87,8 @@ def read(text):
                 total = None if any(size is None for _, size in arguments) else sum(size for _, size in arguments)
                 kind = re.search(r'sched\.kind = "(\w+)"', match[3])[1]
                 tiling = re.search(r"#sched\.tiling<(.*?)>", match[3])
-                kernel = kernels[match[1]] = Kernel(match[1], kind, tiling[1] if tiling else "", [text for text, _ in arguments], total)
+                kernel = Kernel(match[1], kind, tiling[1] if tiling else "", [text for text, _ in arguments], total)
+                kernels[match[1]] = kernel
         elif call := re.search(r"\bcall @(\w+)\(", line):
             calls[call[1]] += 1
         if kernel is None:

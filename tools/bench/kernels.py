@@ -9,7 +9,8 @@
 
 Every parallel loop of a library goes through mlc_options.parallel_for; ours runs it and looks at the clock, and the library's
 symbol table says whose loop it is. Kernels that need only one task are no loops: their time is in "outside of loops".
-Operations are all arithmetic of a kernel's bodies; bytes are its arguments, read or written once.
+Operations are all arithmetic of a kernel's bodies; bytes are its arguments, read or written once (a table counts whole even if
+few of its rows are read). Times are the least of each position of a run, so they hold on a busy machine too.
 """
 import argparse
 import collections
@@ -41,7 +42,8 @@ class Record(ctypes.Structure):
 
 
 class Recorder(ctypes.Structure):
-    _fields_ = [("used", ctypes.c_int64), ("capacity", ctypes.c_int64), ("records", ctypes.POINTER(Record))]
+    _fields_ = [("begin", ctypes.c_int64), ("end", ctypes.c_int64), ("used", ctypes.c_int64), ("capacity", ctypes.c_int64),
+                ("records", ctypes.POINTER(Record))]
 
 
 class SymbolInfo(ctypes.Structure):  # Dl_info
@@ -68,7 +70,8 @@ def recorder_library():
         path.parent.mkdir(parents=True, exist_ok=True)
         compiler = shutil.which("clang-22") or shutil.which("cc")
         unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-        subprocess.run([compiler, "-O2", "-std=gnu11", "-shared", "-fPIC", f"-I{ROOT}/runtime/include", str(source), "-o", str(unfinished)], check=True)
+        subprocess.run([compiler, "-O2", "-std=gnu11", "-shared", "-fPIC", f"-I{ROOT}/runtime/include", str(source),
+                        "-o", str(unfinished)], check=True)
         unfinished.rename(path)
     return ctypes.CDLL(str(path))
 
@@ -102,21 +105,20 @@ def record(library, feeds):
     """Runs for about a second, at least 20 times."""
     functions = recorder_library()
     records = (Record * RECORDS_MAX)()
-    recorder = Recorder(0, RECORDS_MAX, records)
+    recorder = Recorder(capacity=RECORDS_MAX, records=records)
     address = ctypes.cast(functions.record_loop, ctypes.c_void_p).value
     side = sides.Mlc(library, feeds, 1, parallel_for=address, pool=ctypes.addressof(recorder))
-    nanoseconds = ctypes.c_int64()
 
     def run_once():
-        """[(task, count, nanoseconds, nanoseconds before it)] of the loops, and the time behind the last one."""
-        start = time.perf_counter_ns()
-        status = functions.record_run(side.entry, side.handle, side.input_tensors, side.output_tensors, ctypes.byref(recorder), ctypes.byref(nanoseconds))
+        """[(task, count, nanoseconds, nanoseconds before it)] of the loops; nanoseconds behind the last one; of all."""
+        status = functions.record_run(side.entry, side.handle, side.input_tensors, side.output_tensors,
+                                      ctypes.byref(recorder))
         if status or recorder.used > RECORDS_MAX:
             raise SystemExit(f"error: run: status {status}, {recorder.used} loops")
         entries = records[:recorder.used]
-        ends = [start] + [entry.end for entry in entries]
+        ends = [recorder.begin] + [entry.end for entry in entries]
         loops = [(entry.task, entry.count, entry.end - entry.begin, entry.begin - end) for entry, end in zip(entries, ends)]
-        return loops, start + nanoseconds.value - ends[-1], nanoseconds.value
+        return loops, recorder.end - ends[-1], recorder.end - recorder.begin
 
     run_once()
     runs, deadline = [], time.perf_counter() + 1
@@ -127,7 +129,8 @@ def record(library, feeds):
         task, count = position[0][:2]
         ctypes.CDLL(None).dladdr(ctypes.c_void_p(task), ctypes.byref(info))
         symbol = symbols.get(task - info.base, hex(task - info.base))
-        loops.append(Loop(symbol, count, min(entry[2] for entry in position) * 1e-9, min(entry[3] for entry in position) * 1e-9))
+        seconds, gap = (min(entry[column] for entry in position) * 1e-9 for column in (2, 3))
+        loops.append(Loop(symbol, count, seconds, gap))
     side.close()
     return Recording(loops, min(run[1] for run in runs) * 1e-9, min(run[2] for run in runs) * 1e-9)
 
@@ -135,9 +138,10 @@ def record(library, feeds):
 def facts(case, options):
     """{name: kernel_facts.Kernel} as the compiler plans them."""
     with tempfile.TemporaryDirectory() as folder:
-        sides.compile_library(case.path, pathlib.Path(folder) / "library.so", [*options, "--save-stages", f"{folder}/stages"])
-        stages = sorted(pathlib.Path(folder).glob("stages/*-plan-tiling.mlir"))
-        return kernel_facts.read(stages[-1].read_text()) if stages else {}
+        stages = pathlib.Path(folder, "stages")
+        sides.compile_library(case.path, pathlib.Path(folder, "library.so"), [*options, "--save-stages", str(stages)])
+        (planned,) = stages.glob("*-plan-tiling.mlir")
+        return kernel_facts.read(planned.read_text())
 
 
 def rate(amount, seconds, form):
@@ -149,8 +153,9 @@ def compact(tiling):
     plan = dict(re.findall(r"(\w+) = (\[[^]]*\]|-?\d+)", tiling))
     if not plan:
         return ""
+    tile = f"{plan['rows']}x{plan['vectors']}x{plan['lanes']} r{plan['row_loop']} l{plan['lane_loop']}"
     unroll = "" if plan["unroll"] == "1" else f" unroll {plan['unroll']}"
-    return f"{plan['rows']}x{plan['vectors']}x{plan['lanes']} r{plan['row_loop']} l{plan['lane_loop']}{unroll} task {plan['task'][1:-1].replace(' ', '')}"
+    return f"{tile}{unroll} task {plan['task'][1:-1].replace(' ', '')}"
 
 
 def print_table(heading, rows, left):
@@ -158,34 +163,68 @@ def print_table(heading, rows, left):
     rows = [heading, *rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
     for row in rows:
-        print("  ".join(f"{cell:{'<' if column in left else '>'}{width}}" for column, (cell, width) in enumerate(zip(row, widths))).rstrip())
+        cells = [f"{cell:{'<' if column in left else '>'}{width}}" for column, (cell, width) in enumerate(zip(row, widths))]
+        print("  ".join(cells).rstrip())
+
+
+@dataclasses.dataclass
+class Usage:
+    """What one kernel, or all kernels of one kind, cost in one run."""
+    calls: int = 0
+    seconds: float = 0.0
+    operations: int | None = 0  # None: unknown, because sizes are symbolic
+    bytes: int | None = 0
+    tasks: set = dataclasses.field(default_factory=set)
+
+    def add(self, other):
+        self.calls += other.calls
+        self.seconds += other.seconds
+        self.operations = None if None in (self.operations, other.operations) else self.operations + other.operations
+        self.bytes = None if None in (self.bytes, other.bytes) else self.bytes + other.bytes
+
+    def cells(self, whole):
+        if not self.seconds:
+            return [str(self.calls), "-", "-", "-", "-"]
+        return [str(self.calls), f"{self.seconds * 1e6:.1f}", f"{self.seconds / whole:.1%}",
+                rate(self.operations, self.seconds, "{:.1f}"), rate(self.bytes, self.seconds, "{:.1f}")]
+
+
+def usages(kernels, loops):
+    """{kernel's name: Usage}, the slowest first."""
+    found = {}
+    for name, kernel in kernels.items():
+        times = lambda amount: None if amount is None else amount * kernel.calls
+        found[name] = Usage(kernel.calls, 0.0, times(kernel.operations), times(kernel.bytes))
+    for loop in loops:
+        usage = found.setdefault(loop.kernel, Usage(operations=None, bytes=None))
+        usage.seconds += loop.seconds
+        usage.tasks.add(loop.tasks)
+    return dict(sorted(found.items(), key=lambda entry: -entry[1].seconds))
 
 
 def print_kernels(kernels, recording):
-    """One line for each kernel, the slowest first."""
-    by_kernel = collections.defaultdict(list)
-    for loop in recording.loops:
-        by_kernel[loop.kernel].append(loop)
+    """One line for each kernel, then one for each kind."""
     inside = sum(loop.seconds for loop in recording.loops)
     outside = sum(loop.gap for loop in recording.loops) + recording.tail
-    seconds = {name: sum(loop.seconds for loop in by_kernel.get(name, [])) for name in {*kernels, *by_kernel}}
-    rows = []
-    for name in sorted(seconds, key=lambda name: -seconds[name]):
-        kernel, own = kernels.get(name), by_kernel.get(name, [])
-        calls = kernel.calls if kernel else len(own)
-        total = lambda amount: amount * calls if amount else None
-        rows.append([name, kernel.kind if kernel else "?", str(calls), "/".join(str(count) for count in sorted({loop.tasks for loop in own})) or "-",
-                     f"{seconds[name] * 1e6:.1f}" if own else "-", f"{seconds[name] / (inside + outside):.1%}" if own else "-",
-                     rate(kernel and total(kernel.operations), seconds[name], "{:.1f}"), rate(kernel and total(kernel.bytes), seconds[name], "{:.1f}"),
-                     ", ".join(kernel.arguments) if kernel else "", compact(kernel.tiling) if kernel else ""])
-    print_table(["kernel", "kind", "calls", "tasks", "us", "share", "GF/s", "GB/s", "arguments", "tile"], rows, left={0, 1, 8, 9})
-    print(f"{inside * 1e6:.1f} us in loops, {outside * 1e6:.1f} us outside ({outside / (inside + outside):.1%}); fastest whole run {recording.whole * 1e6:.1f} us")
+    rows, kinds = [], collections.defaultdict(Usage)
+    for name, usage in usages(kernels, recording.loops).items():
+        kernel = kernels.get(name)
+        kind = kernel.kind if kernel else "?"
+        if usage.seconds:
+            kinds[kind].add(usage)
+        tasks = "/".join(map(str, sorted(usage.tasks))) or "-"
+        facts = [", ".join(kernel.arguments), compact(kernel.tiling)] if kernel else ["", ""]
+        rows.append([name, kind, tasks, *usage.cells(inside + outside), *facts])
+    rows += [[f"all {kind}", "", "", *usage.cells(inside + outside), "", ""] for kind, usage in kinds.items()]
+    rows.append(["outside of loops", "", "", *Usage(0, outside, None, None).cells(inside + outside), "", ""])
+    print_table(["kernel", "kind", "tasks", "calls", "us", "share", "GF/s", "GB/s", "arguments", "tile"], rows, left={0, 1, 8, 9})
+    print(f"all positions together {(inside + outside) * 1e6:.1f} us; fastest whole run {recording.whole * 1e6:.1f} us")
 
 
 def print_facts(kernels):
-    rows = [[kernel.name, kernel.kind, str(kernel.calls), rate(kernel.operations, 1, "{:.4f}"), rate(kernel.bytes, 1, "{:.4f}"),
-             ", ".join(kernel.arguments), compact(kernel.tiling)] for kernel in kernels.values()]
-    print_table(["kernel", "kind", "calls", "GF", "GB", "arguments", "tile"], rows, left={0, 1, 5, 6})
+    rows = [[kernel.name, kernel.kind, str(kernel.calls), rate(kernel.operations, 1e-3, "{:.3f}"),
+             rate(kernel.bytes, 1e-3, "{:.3f}"), ", ".join(kernel.arguments), compact(kernel.tiling)] for kernel in kernels.values()]
+    print_table(["kernel", "kind", "calls", "MF", "MB", "arguments", "tile"], rows, left={0, 1, 5, 6})
 
 
 def print_calls(loops):
@@ -195,10 +234,9 @@ def print_calls(loops):
 
 
 def print_runtime(case):
-    fixed = {} if case.dynamic else case.dims
-    print("ONNX Runtime, us of each operator of its optimised graph (nodes): " + ", ".join(
-        f"{operator} {microseconds} ({nodes})"
-        for operator, (microseconds, nodes) in sides.time_by_operator(case.path, models.feeds(case), fixed, runs=10).items()))
+    operators = sides.time_by_operator(case.path, models.feeds(case), {} if case.dynamic else case.dims, runs=10)
+    print("ONNX Runtime, us of each operator of its optimised graph (nodes): "
+          + ", ".join(f"{operator} {microseconds} ({nodes})" for operator, (microseconds, nodes) in operators.items()))
 
 
 def run_forever(connection, library, feeds):
@@ -206,7 +244,8 @@ def run_forever(connection, library, feeds):
     side.run()
     connection.send(None)
     while os.getppid() != 1:
-        side.run()
+        for _ in range(100):
+            side.run()
 
 
 def print_samples(library, feeds, seconds=3):
@@ -223,18 +262,19 @@ def print_samples(library, feeds, seconds=3):
         here.recv()
         with tempfile.TemporaryDirectory() as folder:
             data = f"{folder}/perf.data"
-            done = subprocess.run(["perf", "record", "-q", "-e", "cpu-clock", "-F", "4000", "-o", data, "-p", str(process.pid), "--", "sleep", str(seconds)],
-                                  capture_output=True, text=True, check=False)
+            record = ["perf", "record", "-q", "-e", "cpu-clock", "-F", "4000", "-o", data, "-p", str(process.pid)]
+            done = subprocess.run([*record, "--", "sleep", str(seconds)], capture_output=True, text=True, check=False)
             if done.returncode:
                 print(f"perf record failed: {done.stderr.strip()[:200]}")
                 return
-            report = subprocess.run(["perf", "report", "-q", "--stdio", "-i", data, "--sort", "dso,symbol", "--percent-limit", "0.1"],
-                                    capture_output=True, text=True, check=False).stdout
+            report = ["perf", "report", "-q", "--stdio", "-i", data, "--sort", "symbol", "--dsos", library.name,
+                      "--percentage", "relative", "--percent-limit", "0.5"]
+            report = subprocess.run(report, capture_output=True, text=True, check=False).stdout
     finally:
         process.kill()
         process.join()
-    print("perf, share of samples:")
-    print("\n".join(line for line in report.splitlines() if line.strip()))
+    print(f"perf, share of the samples inside {library.name}:")
+    print("\n".join(line.rstrip(" -") for line in report.splitlines() if line.strip()))
 
 
 def report(case, library, options):
@@ -257,6 +297,13 @@ def main():
     parser.add_argument("--perf", action="store_true", help="also perf's samples")
     parser.add_argument("--facts", action="store_true", help="only what the compiler says, without a run")
     args = parser.parse_args(arguments)
+    try:
+        show(args, passed)
+    except (models.UnknownModel, sides.CompileError) as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+def show(args, passed):
     for case in models.cases(args.models, dict(args.dim)):
         print(f"\n== {bench.title(case)}")
         options, library = bench.compile_options(case, passed), bench.library_path(case)

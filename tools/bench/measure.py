@@ -13,8 +13,6 @@ import signal
 import statistics
 import time
 
-import numpy as np
-
 TURN_SECONDS = 0.05  # timed calls of one turn last about this long, and are at least one
 TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 SIDES = ("mlc", "onnxruntime")
@@ -26,15 +24,17 @@ class SideFailed(Exception):
 
 @dataclasses.dataclass
 class Timings:
-    seconds: list
+    """Seconds of each call: by the clock, and of processor time of the calling thread."""
+    wall: list
+    cpu: list
 
     @property
     def minimum(self):
-        return min(self.seconds)
+        return min(self.wall)
 
     @property
     def median(self):
-        return statistics.median(self.seconds)
+        return statistics.median(self.wall)
 
 
 @dataclasses.dataclass
@@ -73,13 +73,13 @@ def quiet_cores(count):
 
 def turn(run, count):
     """One call that warms caches and threads, then `count` timed ones."""
-    clock, times = time.perf_counter_ns, [0] * (count + 1)
+    wall_clock, cpu_clock, wall, cpu = time.perf_counter_ns, time.thread_time_ns, [0] * count, [0] * count
     run()
-    for i in range(count + 1):
-        times[i] = clock()
-        if i < count:
-            run()
-    return [(after - before) * 1e-9 for before, after in zip(times, times[1:])]
+    for i in range(count):
+        cpu_before, wall_before = cpu_clock(), wall_clock()
+        run()
+        wall[i], cpu[i] = wall_clock() - wall_before, cpu_clock() - cpu_before
+    return Timings([time * 1e-9 for time in wall], [time * 1e-9 for time in cpu])
 
 
 def worker(connection, names, plan):
@@ -172,13 +172,14 @@ def interleave(workers, rounds):
     """({side: Timings}, share of the cores' time that went to others)."""
     counts = {}
     for side in SIDES:
-        once = np.median(workers.times(side, 3))
-        counts[side] = max(1, int(TURN_SECONDS / once))
-    timings = {side: [] for side in SIDES}
+        counts[side] = max(1, int(TURN_SECONDS / workers.times(side, 3).median))
+    timings = {side: Timings([], []) for side in SIDES}
     start, own, busy = time.perf_counter(), workers.seconds(), busy_seconds(workers.plan.cores)
     for number in range(rounds):
         for side in SIDES if number % 2 == 0 else reversed(SIDES):
-            timings[side] += workers.times(side, counts[side])
+            new = workers.times(side, counts[side])
+            timings[side].wall += new.wall
+            timings[side].cpu += new.cpu
     elapsed = (time.perf_counter() - start) * len(workers.plan.cores)
     others = busy_seconds(workers.plan.cores) - busy - (workers.seconds() - own)
-    return {side: Timings(seconds) for side, seconds in timings.items()}, max(0.0, others / elapsed)
+    return timings, max(0.0, others / elapsed)

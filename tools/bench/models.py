@@ -66,8 +66,8 @@ def find(name):
         return pathlib.Path(name).resolve()
     if networks.single_operator(name):
         return make(name, lambda: networks.single_operator(name))
-    raise UnknownModel(f"no model {name}: expected a name or set of --list, a shape like matmul-128x768x3072 or conv-64x56x56-64-k3-s2, "
-                       "or the path of an .onnx file")
+    raise UnknownModel(f"no model {name}: expected a name or set of --list, a shape like matmul-128x768x3072 or "
+                       "conv-64x56x56-64-k3-s2, or the path of an .onnx file")
 
 
 def cases(words, dims):
@@ -78,13 +78,14 @@ def cases(words, dims):
             raise UnknownModel(f"{word}: expected \":dynamic\" or nothing behind the name, found \":{suffix}\"")
         for member in SETS.get(name, [name]):
             path = find(member)
-            sizes = {symbol: dims.get(symbol, SIZES_OF.get(member, {}).get(symbol, SIZES.get(symbol, 1))) for symbol in symbols(path)}
-            yield Case(pathlib.Path(member).stem if member.endswith(".onnx") else member, path, sizes, bool(suffix and sizes))
+            known = SIZES | SIZES_OF.get(member, {}) | dims
+            sizes = {symbol: known.get(symbol, 1) for symbol in symbols(path)}
+            yield Case(member.rpartition("/")[2].removesuffix(".onnx"), path, sizes, bool(suffix and sizes))
 
 
 @functools.cache
 def without_weights(path):
-    """The model with an input in place of every large initializer, behind the real ones: small enough for every tool of onnx."""
+    """The model with an input in place of every large initializer, behind the real inputs, and how many those are."""
     model = onnx.load(path)
     graph = model.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}

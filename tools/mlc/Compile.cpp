@@ -2,6 +2,7 @@
 #include "compiler/Compile.h"
 #include "Commands.h"
 #include "Options.h"
+#include "TensorFile.h"
 #include "compiler/Import/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/ADT/StringExtras.h"
@@ -49,6 +50,19 @@ std::optional<std::string> readReports(StringRef text, llvm::StringSet<> &report
       return "expected memory, groups, ops or a list of them, found \"" + part.str() + "\"";
     reports.insert(part);
   }
+  return std::nullopt;
+}
+
+std::optional<std::string> readInputValue(StringRef text, std::map<std::string, InputValue> &values) {
+  size_t at = text.find("=@");
+  if (at == StringRef::npos || at == 0)
+    return "expected INPUT=@FILE.npy or INPUT=@FILE.pb, found \"" + text.str() + "\"";
+  auto tensor = readTensorFile(text.substr(at + 2));
+  if (!tensor)
+    return llvm::toString(tensor.takeError());
+  InputValue value{tensor->dtype, tensor->shape, std::string(tensor->data.get(), tensor->bytes())};
+  if (!values.try_emplace(text.substr(0, at).str(), std::move(value)).second)
+    return text.substr(0, at).str() + " is given twice";
   return std::nullopt;
 }
 
@@ -124,6 +138,10 @@ void declare(Options &options, CommandLine &line) {
   options.value("--shape", "INPUT=1x3x224x224",
                 "the shape of an input, \"?\" for a size that stays dynamic; may be repeated",
                 [&compile](StringRef text) { return readShape(text, compile.shapes); });
+  options.value("--input-value", "INPUT=@FILE.npy|.pb",
+                "make an input constant: the library has no such input, and what depends on it (axes, new shapes, sizes) "
+                "is known to the compiler; may be repeated",
+                [&compile](StringRef text) { return readInputValue(text, compile.inputValues); });
   options.heading("target");
   options.value("--target", "cpu|cuda:sm_80|cuda:sm_90a", "what the library's code runs on (default: cpu)",
                 [&compile](StringRef text) -> std::optional<std::string> {

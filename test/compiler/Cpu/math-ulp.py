@@ -10,7 +10,7 @@ llvm = "/usr/lib/llvm-22/bin/"
 inf = float("inf")
 unary = {
     "exp": (1.5, 0, inf), "exp2": (1.5, 0, inf), "expm1": (2.5, 0, inf), "log": (1.5, 0, inf), "log1p": (2, 0, inf), "log2": (2, 0, inf), "log10": (2, 0, inf),
-    "tanh": (4.5, 0, inf), "erf": (4, 4.5e-7, inf), "sin": (1.75, 0, 1e9), "cos": (1.75, 0, 1e9), "tan": (3.75, 0, 1e9), "asin": (3.5, 0, inf), "acos": (2.5, 0, inf),
+    "tanh": (5.5, 0, inf), "erf": (4, 4.5e-7, inf), "sin": (1.75, 0, 1e9), "cos": (1.75, 0, 1e9), "tan": (3.75, 0, 1e9), "asin": (3.5, 0, inf), "acos": (2.5, 0, inf),
     "atan": (3, 0, inf), "sinh": (3, 0, inf), "cosh": (3, 0, inf), "asinh": (3.5, 0, inf), "acosh": (3.5, 0, inf), "atanh": (3.5, 0, inf), "cbrt": (1, 0, inf),
     "rsqrt": (1.5, 0, inf),
 }

@@ -16,7 +16,7 @@ FLOATS = ("f16", "bf16", "f32", "f64")
 IGNORED = {"rn", "approx", "full", "uni", "global", "nc", "sync", "aligned", "to", "volatile", "relaxed", "weak", "L1", "no_allocate", "gpu", "cta", "sys"}
 COMPARE = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "lo": "<", "ls": "<=", "hi": ">", "hs": ">="}
 WIDE = {"u16": "uint32_t", "s16": "int32_t", "u32": "uint64_t", "s32": "int64_t"}
-HUGE = {"u32": "uint64_t", "s32": "int64_t", "u64": "Unsigned128", "s64": "Signed128"}
+HUGE = {"u16": "uint32_t", "s16": "int32_t", "u32": "uint64_t", "s32": "int64_t", "u64": "Unsigned128", "s64": "Signed128"}
 SPECIAL = {"%tid.x": "t.number", "%ntid.x": "t.launch->threads", "%ctaid.x": "t.block", "%nctaid.x": "t.launch->blocks",
            "%laneid": "(t.number % 32)", "%warpid": "(t.number / 32)", "%tid.y": "0", "%tid.z": "0", "%ctaid.y": "0", "%ctaid.z": "0",
            "%ntid.y": "1", "%ntid.z": "1", "%nctaid.y": "1", "%nctaid.z": "1"}
