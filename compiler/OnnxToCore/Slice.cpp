@@ -80,7 +80,7 @@ static Values sliceBy(Node &n, CoreBuilder &b, const Sizes &starts, const Sizes 
     if (!n.check(steps[i] != 0, "a step is 0"))
       return failure();
     Extent extent = extentOf(n, all[axis], starts[i], ends[i], steps[i]);
-    from[axis] = extent.first;
+    from[axis] = constantSize(extent.size) == 0 ? OpFoldResult(b.builder.getIndexAttr(0)) : extent.first;
     sizes[axis] = extent.size;
     // A stride beyond the size takes one element, and would overflow later.
     auto count = constantSize(extent.size);

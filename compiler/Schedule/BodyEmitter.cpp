@@ -105,9 +105,11 @@ Value loadEvens(OpBuilder &b, Location loc, Value memref, AffineMap map, const P
     if (!at.active)
       return vector::LoadOp::create(b, loc, type, memref, from);
     Value twice = arith::AddIOp::create(b, loc, at.active, at.active);
-    Value count = arith::SubIOp::create(b, loc, twice, arith::ConstantIndexOp::create(b, loc, skip + 1)); // may be negative: none
+    Value count =
+        arith::SubIOp::create(b, loc, twice, arith::ConstantIndexOp::create(b, loc, skip + 1)); // may be negative: none
     Value mask = vector::CreateMaskOp::create(b, loc, vectorOf(b.getI1Type(), at.lanes), count);
-    return vector::MaskedLoadOp::create(b, loc, type, memref, from, mask, arith::ConstantOp::create(b, loc, type, b.getZeroAttr(type)));
+    return vector::MaskedLoadOp::create(b, loc, type, memref, from, mask,
+                                        arith::ConstantOp::create(b, loc, type, b.getZeroAttr(type)));
   };
   Value first = loadFrom(0), second = loadFrom(at.lanes - 1);
   SmallVector<int64_t> evens;
@@ -142,7 +144,8 @@ void scatterAt(OpBuilder &b, Location loc, Value vector, Value memref, AffineMap
   for (int64_t lane = 0; lane < at.lanes; ++lane) {
     OpBuilder::InsertionGuard guard(b);
     if (at.active) {
-      Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ugt, at.active, arith::ConstantIndexOp::create(b, loc, lane));
+      Value exists = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ugt, at.active,
+                                           arith::ConstantIndexOp::create(b, loc, lane));
       auto branch = scf::IfOp::create(b, loc, exists, /*withElseRegion=*/false);
       b.setInsertionPointToStart(branch.thenBlock());
     }
@@ -152,7 +155,8 @@ void scatterAt(OpBuilder &b, Location loc, Value vector, Value memref, AffineMap
 }
 
 bool isIntegerDivision(Operation *op) {
-  return isa<arith::DivSIOp, arith::DivUIOp, arith::RemSIOp, arith::RemUIOp, arith::CeilDivSIOp, arith::CeilDivUIOp, arith::FloorDivSIOp>(op);
+  return isa<arith::DivSIOp, arith::DivUIOp, arith::RemSIOp, arith::RemUIOp, arith::CeilDivSIOp, arith::CeilDivUIOp,
+             arith::FloorDivSIOp>(op);
 }
 
 /// Clones a generic's body at one position.
@@ -168,7 +172,10 @@ struct Emission {
       return start;
     auto type = vectorOf(b.getIndexType(), at.lanes);
     // A constant and no vector.step: that has no lowering for index elements.
-    Value steps = arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, llvm::map_to_vector(llvm::seq<int64_t>(0, type.getNumElements()), [&](int64_t i) { return Attribute(b.getIndexAttr(i)); })));
+    Value steps = arith::ConstantOp::create(
+        b, loc,
+        DenseElementsAttr::get(type, llvm::map_to_vector(llvm::seq<int64_t>(0, type.getNumElements()),
+                                                         [&](int64_t i) { return Attribute(b.getIndexAttr(i)); })));
     return arith::AddIOp::create(b, loc, vector::BroadcastOp::create(b, loc, type, start), steps);
   }
 
@@ -187,7 +194,9 @@ struct Emission {
     return arith::CmpIOp::create(b, loc, predicate, left, right);
   }
 
-  Value select(Location loc, Value condition, Value yes, Value no) { return arith::SelectOp::create(b, loc, condition, yes, no); }
+  Value select(Location loc, Value condition, Value yes, Value no) {
+    return arith::SelectOp::create(b, loc, condition, yes, no);
+  }
 
   /// affine.apply, which linalg's fusion puts into bodies; its operands may be vectors of indices.
   Value affine(Location loc, AffineExpr expr, unsigned dims, ValueRange operands) {
@@ -248,7 +257,8 @@ struct Emission {
         number = Value(arith::MinUIOp::create(b, loc, arith::ConstantIndexOp::create(b, loc, lane), lastActive));
       SmallVector<Value> scalar;
       for (Value index : indices)
-        scalar.push_back(isa<VectorType>(index.getType()) ? Value(vector::ExtractOp::create(b, loc, index, number)) : index);
+        scalar.push_back(isa<VectorType>(index.getType()) ? Value(vector::ExtractOp::create(b, loc, index, number))
+                                                          : index);
       lanes.push_back(memref::LoadOp::create(b, loc, memref, scalar));
     }
     return vector::FromElementsOp::create(b, loc, vectorOf(type.getElementType(), at.lanes), lanes);
@@ -268,7 +278,8 @@ struct Emission {
       SmallVector<Value> operands;
       for (Value operand : apply.getMapOperands())
         operands.push_back(mapping.lookupOrDefault(operand));
-      mapping.map(apply.getResult(), affine(loc, apply.getAffineMap().getResult(0), apply.getAffineMap().getNumDims(), operands));
+      mapping.map(apply.getResult(),
+                  affine(loc, apply.getAffineMap().getResult(0), apply.getAffineMap().getNumDims(), operands));
       return;
     }
     SmallVector<Value> operands;
@@ -289,8 +300,9 @@ struct Emission {
     for (auto [i, operand] : llvm::enumerate(operands)) {
       Value value = scalarCondition && i == 0 ? operand : broadcastTo(b, loc, operand, at.lanes);
       if (at.active && i == 1 && isIntegerDivision(&op)) { // Inactive lanes hold zeros, which must not be divided by.
-        Value one = arith::ConstantOp::create(b, loc, DenseElementsAttr::get(cast<VectorType>(value.getType()),
-                                                                            b.getIntegerAttr(getElementTypeOrSelf(value), 1)));
+        Value one = arith::ConstantOp::create(b, loc,
+                                              DenseElementsAttr::get(cast<VectorType>(value.getType()),
+                                                                     b.getIntegerAttr(getElementTypeOrSelf(value), 1)));
         value = arith::SelectOp::create(b, loc, maskOf(b, loc, at), value, one);
       }
       operands[i] = value;
@@ -324,7 +336,8 @@ SmallVector<Value> mlc::mapIndices(OpBuilder &b, Location loc, AffineMap map, co
 Value mlc::loadAt(OpBuilder &b, Location loc, Value memref, AffineMap map, const Position &at) {
   auto type = cast<MemRefType>(memref.getType());
   LaneStep step = at.lanes == 1 ? LaneStep::Invariant : laneStep(map, type, at.laneLoop);
-  if (step == LaneStep::Strided && stepOf(map, type, at.laneLoop) == 2 && hasUnitLastStride(type) && !type.getElementType().isInteger(1))
+  if (step == LaneStep::Strided && stepOf(map, type, at.laneLoop) == 2 && hasUnitLastStride(type) &&
+      !type.getElementType().isInteger(1))
     return loadEvens(b, loc, memref, map, at);
   if (step == LaneStep::Strided)
     return gatherAt(b, loc, memref, map, at);
@@ -371,7 +384,9 @@ void mlc::storeAt(OpBuilder &b, Location loc, Value value, Value memref, AffineM
 }
 
 bool mlc::isVectorizable(linalg::GenericOp op) {
-  auto holds = [](Type type) { return VectorType::isValidElementType(type) && isa<IntegerType, IndexType, FloatType>(type); };
+  auto holds = [](Type type) {
+    return VectorType::isValidElementType(type) && isa<IntegerType, IndexType, FloatType>(type);
+  };
   for (Value operand : op->getOperands())
     if (!isa<MemRefType>(operand.getType()) && !holds(operand.getType()))
       return false;
@@ -392,7 +407,8 @@ bool mlc::isVectorizable(linalg::GenericOp op) {
 
 SmallVector<Value> mlc::emitBody(OpBuilder &b, linalg::GenericOp op, ArrayRef<Value> arguments, const Position &at) {
   Emission emission{b, op, at, {}};
-  for (auto [argument, given, operand] : llvm::zip_equal(op.getBody()->getArguments(), arguments, op->getOpOperands())) {
+  for (auto [argument, given, operand] :
+       llvm::zip_equal(op.getBody()->getArguments(), arguments, op->getOpOperands())) {
     if (given)
       emission.mapping.map(argument, given);
     else if (!isa<MemRefType>(operand.get().getType()))

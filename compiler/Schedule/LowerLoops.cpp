@@ -18,7 +18,8 @@ static Value rootOf(Value memref) {
 
 /// A generic that writes one scalar everywhere: linalg.fill, generalised.
 static Value fillOf(linalg::GenericOp op) {
-  if (op.getNumDpsInputs() != 1 || op.getNumDpsInits() != 1 || isa<MemRefType>(op->getOperand(0).getType()) || op.getNumLoops() != op.getNumParallelLoops())
+  if (op.getNumDpsInputs() != 1 || op.getNumDpsInits() != 1 || isa<MemRefType>(op->getOperand(0).getType()) ||
+      op.getNumLoops() != op.getNumParallelLoops())
     return {};
   Value yielded = op.getBody()->getTerminator()->getOperand(0);
   return yielded == op.getBody()->getArgument(0) ? op->getOperand(0) : Value();
@@ -30,11 +31,13 @@ static bool areApart(Value left, Value right) {
   if (!a || !c || a.getSource() != c.getSource())
     return false;
   for (unsigned dim = 0; dim < a.getStaticOffsets().size(); ++dim) {
-    int64_t aBegin = a.getStaticOffsets()[dim], cBegin = c.getStaticOffsets()[dim], aSize = a.getStaticSizes()[dim], cSize = c.getStaticSizes()[dim];
+    int64_t aBegin = a.getStaticOffsets()[dim], cBegin = c.getStaticOffsets()[dim], aSize = a.getStaticSizes()[dim],
+            cSize = c.getStaticSizes()[dim];
     if (a.getStaticStrides()[dim] != 1 || c.getStaticStrides()[dim] != 1)
       continue;
     auto before = [](int64_t begin, int64_t size, int64_t next) {
-      return !ShapedType::isDynamic(begin) && !ShapedType::isDynamic(size) && !ShapedType::isDynamic(next) && begin + size <= next;
+      return !ShapedType::isDynamic(begin) && !ShapedType::isDynamic(size) && !ShapedType::isDynamic(next) &&
+             begin + size <= next;
     };
     if (before(aBegin, aSize, cBegin) || before(cBegin, cSize, aBegin))
       return true;
@@ -44,7 +47,9 @@ static bool areApart(Value left, Value right) {
 
 /// Does one of two ops write what the other one uses? Kernel arguments do not alias unless they are the same.
 static bool depends(linalg::GenericOp first, linalg::GenericOp second) {
-  auto meets = [](Value written, Value used) { return isa<MemRefType>(used.getType()) && rootOf(written) == rootOf(used) && !areApart(written, used); };
+  auto meets = [](Value written, Value used) {
+    return isa<MemRefType>(used.getType()) && rootOf(written) == rootOf(used) && !areApart(written, used);
+  };
   for (Value written : first.getDpsInits())
     for (Value used : second->getOperands())
       if (meets(written, used))
@@ -77,7 +82,8 @@ LogicalResult mlc::lowerLoops(func::FuncOp kernel) {
     bool merged = false;
     if (fill)
       for (OpOperand &init : next.getDpsInitsMutable())
-        if (init.get() == work[i].first.getDpsInits()[0] && llvm::none_of(next.getDpsInputs(), [&](Value input) { return rootOf(input) == rootOf(init.get()); })) {
+        if (init.get() == work[i].first.getDpsInits()[0] &&
+            llvm::none_of(next.getDpsInputs(), [&](Value input) { return rootOf(input) == rootOf(init.get()); })) {
           size_t number = init.getOperandNumber() - next.getNumDpsInputs();
           work[i + 1].second[number] = fill;
           merged = true;

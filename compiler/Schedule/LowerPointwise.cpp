@@ -109,7 +109,8 @@ struct ParallelEmitter {
   int64_t laneLoop = -1;
   Blocked blocked;
 
-  ParallelEmitter(linalg::GenericOp op, const Walk &walk) : op(op), walk(walk), loc(op.getLoc()), maps(op.getIndexingMapsArray()) {}
+  ParallelEmitter(linalg::GenericOp op, const Walk &walk)
+      : op(op), walk(walk), loc(op.getLoc()), maps(op.getIndexingMapsArray()) {}
 
   OpOperand *result(size_t number) { return op.getDpsInitOperand(number); }
   AffineMap resultMap(size_t number) { return maps[result(number)->getOperandNumber()]; }
@@ -138,42 +139,47 @@ struct ParallelEmitter {
     }
     Carried accumulators;
     for (size_t number = 0; number < static_cast<size_t>(op.getNumDpsInits()); ++number) {
-      Value start = walk.fill[number] ? walk.fill[number] : loadAt(b, loc, result(number)->get(), resultMap(number), at);
+      Value start =
+          walk.fill[number] ? walk.fill[number] : loadAt(b, loc, result(number)->get(), resultMap(number), at);
       accumulators.push_back(asLanes(b, loc, start, at.lanes));
     }
     SmallVector<Value> counts;
     for (int64_t loop : reductions)
       counts.push_back(sizes[loop]);
-    accumulators = forNest(b, loc, counts, accumulators, /*unrollMax=*/9, [&](OpBuilder &b, ArrayRef<Value> indices, Carried carried) {
-      Position inner = at;
-      for (auto [loop, index] : llvm::zip_equal(reductions, indices))
-        inner.indices[loop] = index;
-      for (auto [number, value] : llvm::enumerate(carried))
-        arguments[result(number)->getOperandNumber()] = value;
-      Carried next;
-      for (Value value : emitBody(b, op, arguments, inner))
-        next.push_back(asLanes(b, loc, value, at.lanes));
-      return next;
-    });
+    accumulators = forNest(b, loc, counts, accumulators, /*unrollMax=*/9,
+                           [&](OpBuilder &b, ArrayRef<Value> indices, Carried carried) {
+                             Position inner = at;
+                             for (auto [loop, index] : llvm::zip_equal(reductions, indices))
+                               inner.indices[loop] = index;
+                             for (auto [number, value] : llvm::enumerate(carried))
+                               arguments[result(number)->getOperandNumber()] = value;
+                             Carried next;
+                             for (Value value : emitBody(b, op, arguments, inner))
+                               next.push_back(asLanes(b, loc, value, at.lanes));
+                             return next;
+                           });
     store(b, accumulators, at);
   }
 
   void laneRange(OpBuilder &b, Position at, Value begin, Value end, int64_t vectors) {
-    forLanes(b, loc, begin, end, walk.lanes, vectors, {}, [&](OpBuilder &b, Value index, int64_t lanes, Value active, Carried) {
-      at.indices[laneLoop] = index;
-      at.laneLoop = laneLoop;
-      at.lanes = lanes;
-      at.active = active;
-      vectorAt(b, at);
-      return Carried();
-    });
+    forLanes(b, loc, begin, end, walk.lanes, vectors, {},
+             [&](OpBuilder &b, Value index, int64_t lanes, Value active, Carried) {
+               at.indices[laneLoop] = index;
+               at.laneLoop = laneLoop;
+               at.lanes = lanes;
+               at.active = active;
+               vectorAt(b, at);
+               return Carried();
+             });
   }
 
   /// lanes x lanes iterations: the crossing operands are loaded along the other loop and transposed.
   void block(OpBuilder &b, Position at, Value row, Value lane) {
     int64_t n = walk.lanes;
     at.lanes = n;
-    auto step = [&](Value start, int64_t by) { return by == 0 ? start : addIndex(b, loc, start, constantIndex(b, loc, by)); };
+    auto step = [&](Value start, int64_t by) {
+      return by == 0 ? start : addIndex(b, loc, start, constantIndex(b, loc, by));
+    };
     SmallVector<SmallVector<Value>> squares(op->getNumOperands());
     for (auto [number, crosses] : llvm::enumerate(blocked.crosses)) {
       if (!crosses)
@@ -257,27 +263,31 @@ struct ParallelEmitter {
     space.laneSize = laneLoop < 0 ? Value() : sizes[laneLoop];
     space.laneChunkMin = walk.lanes * walk.vectors;
     if (blocked.loop < 0)
-      return cutTasks(b, loc, space, [self = *this](OpBuilder &b, ArrayRef<Value> indices, Value begin, Value end) mutable {
-        Position at = self.positionAt(b, indices);
-        if (self.laneLoop < 0)
-          self.vectorAt(b, at);
-        else
-          self.laneRange(b, at, begin, end, self.walk.vectors);
-      });
+      return cutTasks(b, loc, space,
+                      [self = *this](OpBuilder &b, ArrayRef<Value> indices, Value begin, Value end) mutable {
+                        Position at = self.positionAt(b, indices);
+                        if (self.laneLoop < 0)
+                          self.vectorAt(b, at);
+                        else
+                          self.laneRange(b, at, begin, end, self.walk.vectors);
+                      });
     // A unit is a strip of `lanes` rows.
     space.outer.push_back(ceilDivIndex(b, loc, sizes[blocked.loop], constantIndex(b, loc, walk.lanes)));
     space.taskIterations = std::max<int64_t>(walk.lanes, space.taskIterations / walk.lanes);
-    return cutTasks(b, loc, space, [self = *this](OpBuilder &b, ArrayRef<Value> indices, Value begin, Value end) mutable {
-      Position at = self.positionAt(b, indices.drop_back());
-      Value row = mulIndex(b, self.loc, indices.back(), constantIndex(b, self.loc, self.walk.lanes));
-      self.blockRange(b, at, row, begin, end);
-    });
+    return cutTasks(b, loc, space,
+                    [self = *this](OpBuilder &b, ArrayRef<Value> indices, Value begin, Value end) mutable {
+                      Position at = self.positionAt(b, indices.drop_back());
+                      Value row = mulIndex(b, self.loc, indices.back(), constantIndex(b, self.loc, self.walk.lanes));
+                      self.blockRange(b, at, row, begin, end);
+                    });
   }
 };
 
 } // namespace
 
-Tasks mlc::parallelTasks(OpBuilder &b, linalg::GenericOp op, const Walk &walk) { return ParallelEmitter(op, walk).plan(b); }
+Tasks mlc::parallelTasks(OpBuilder &b, linalg::GenericOp op, const Walk &walk) {
+  return ParallelEmitter(op, walk).plan(b);
+}
 
 LogicalResult mlc::lowerPointwise(func::FuncOp kernel, sched::TilingAttr tiling) {
   IRRewriter rewriter(kernel.getContext());
@@ -286,7 +296,8 @@ LogicalResult mlc::lowerPointwise(func::FuncOp kernel, sched::TilingAttr tiling)
   if (ops.size() != 1 || ops[0].getNumLoops() != ops[0].getNumParallelLoops())
     return failure();
   // The plan's tasks are for the loops before they fold.
-  Walk walk{tiling.getLanes(), tiling.getVectors(), isPerThread(tiling) ? 1 : taskIterations(ops[0], tiling.getTask()), {}};
+  Walk walk{
+      tiling.getLanes(), tiling.getVectors(), isPerThread(tiling) ? 1 : taskIterations(ops[0], tiling.getTask()), {}};
   linalg::GenericOp op = collapseLoops(rewriter, ops[0]);
   OpBuilder b(kernel.getBody().front().getTerminator());
   emitForall(b, op.getLoc(), {parallelTasks(b, op, walk)}, /*independent=*/true);

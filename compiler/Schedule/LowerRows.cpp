@@ -34,11 +34,13 @@ bool isInternal(Value buffer) { return buffer.getDefiningOp<memref::AllocOp>(); 
 Operation *combinerOf(linalg::GenericOp op, unsigned number) {
   BlockArgument accumulator = op.getRegionOutputArgs()[number];
   Operation *combiner = op.getBody()->getTerminator()->getOperand(number).getDefiningOp();
-  if (!accumulator.hasOneUse() || !combiner || combiner->getBlock() != op.getBody() || *accumulator.user_begin() != combiner ||
-      !combiner->hasOneUse() || combiner->getNumOperands() != 2 || combiner->getNumResults() != 1)
+  if (!accumulator.hasOneUse() || !combiner || combiner->getBlock() != op.getBody() ||
+      *accumulator.user_begin() != combiner || !combiner->hasOneUse() || combiner->getNumOperands() != 2 ||
+      combiner->getNumResults() != 1)
     return nullptr;
-  if (!isa<arith::AddFOp, arith::MulFOp, arith::MaximumFOp, arith::MinimumFOp, arith::MaxNumFOp, arith::MinNumFOp, arith::AddIOp, arith::MulIOp, arith::AndIOp,
-           arith::OrIOp, arith::XOrIOp, arith::MaxSIOp, arith::MinSIOp, arith::MaxUIOp, arith::MinUIOp>(combiner) ||
+  if (!isa<arith::AddFOp, arith::MulFOp, arith::MaximumFOp, arith::MinimumFOp, arith::MaxNumFOp, arith::MinNumFOp,
+           arith::AddIOp, arith::MulIOp, arith::AndIOp, arith::OrIOp, arith::XOrIOp, arith::MaxSIOp, arith::MinSIOp,
+           arith::MaxUIOp, arith::MinUIOp>(combiner) ||
       !arith::getNeutralElement(combiner))
     return nullptr;
   return combiner;
@@ -52,7 +54,8 @@ Value combine(OpBuilder &b, Operation *combiner, Value left, Value right) {
 }
 
 Value slice(OpBuilder &b, Location loc, Value vector, int64_t begin, int64_t size) {
-  return vector::ExtractStridedSliceOp::create(b, loc, vector, ArrayRef<int64_t>{begin}, ArrayRef<int64_t>{size}, ArrayRef<int64_t>{1});
+  return vector::ExtractStridedSliceOp::create(b, loc, vector, ArrayRef<int64_t>{begin}, ArrayRef<int64_t>{size},
+                                               ArrayRef<int64_t>{1});
 }
 
 /// Combines halves until `lanes` lanes are left (1: a scalar). The order depends on nothing, so results are the same every run.
@@ -60,7 +63,8 @@ Value reduceTo(OpBuilder &b, Location loc, Operation *combiner, Value vector, in
   int64_t size = cast<VectorType>(vector.getType()).getNumElements();
   while (size > lanes) {
     if (size == 2)
-      return combine(b, combiner, vector::ExtractOp::create(b, loc, vector, 0), vector::ExtractOp::create(b, loc, vector, 1));
+      return combine(b, combiner, vector::ExtractOp::create(b, loc, vector, 0),
+                     vector::ExtractOp::create(b, loc, vector, 1));
     size /= 2;
     vector = combine(b, combiner, slice(b, loc, vector, 0, size), slice(b, loc, vector, size, size));
   }
@@ -70,7 +74,7 @@ Value reduceTo(OpBuilder &b, Location loc, Operation *combiner, Value vector, in
 struct RowOp {
   linalg::GenericOp op;
   SmallVector<AffineMap> maps;
-  bool perRow = false;               // no loops but the row loops
+  bool perRow = false; // no loops but the row loops
   bool reduces = false;
   SmallVector<Operation *> combiners; // of each result, if it reduces and can be vectorised
   bool vectorizable = false;
@@ -84,10 +88,14 @@ struct Access {
   Value buffer;
   Type type;
   AffineMap map;
-  bool operator==(const Access &other) const { return buffer == other.buffer && type == other.type && map == other.map; }
+  bool operator==(const Access &other) const {
+    return buffer == other.buffer && type == other.type && map == other.map;
+  }
 };
 
-Access accessOf(RowOp &op, OpOperand &operand) { return {bufferOf(operand.get()), operand.get().getType(), op.mapOf(operand)}; }
+Access accessOf(RowOp &op, OpOperand &operand) {
+  return {bufferOf(operand.get()), operand.get().getType(), op.mapOf(operand)};
+}
 
 struct RowsEmitter {
   func::FuncOp kernel;
@@ -97,10 +105,10 @@ struct RowsEmitter {
   int64_t plannedIterations = 0; // of one task, by #sched.tiling; 0 if sizes are unknown
   SmallVector<RowOp> ops;
   SmallVector<SmallVector<RowOp *>> stages;
-  llvm::MapVector<Value, Value> fills;      // buffer of row scalars -> its first value
-  llvm::SmallPtrSet<Value, 8> scalars;      // buffers that hold one value for each row
-  DenseMap<Value, size_t> stored;           // internal full buffer -> the last stage that needs it in memory
-  DenseMap<Value, Value> scratch;           // internal full buffer -> the row's part of it
+  llvm::MapVector<Value, Value> fills; // buffer of row scalars -> its first value
+  llvm::SmallPtrSet<Value, 8> scalars; // buffers that hold one value for each row
+  DenseMap<Value, size_t> stored;      // internal full buffer -> the last stage that needs it in memory
+  DenseMap<Value, Value> scratch;      // internal full buffer -> the row's part of it
 
   RowsEmitter(func::FuncOp kernel, sched::TilingAttr tiling) : kernel(kernel), tiling(tiling), loc(kernel.getLoc()) {}
 
@@ -121,7 +129,8 @@ struct RowsEmitter {
     DenseMap<Value, Value> scalars; // buffer -> value
   };
   Position start(OpBuilder &b, RowOp &op, const Row &row);
-  Value argument(OpBuilder &b, RowOp &op, OpOperand &operand, const Position &at, const Row &row, ArrayRef<std::pair<Access, Value>> known);
+  Value argument(OpBuilder &b, RowOp &op, OpOperand &operand, const Position &at, const Row &row,
+                 ArrayRef<std::pair<Access, Value>> known);
   void emitPerRow(OpBuilder &b, RowOp &op, Row &row);
   void emitStage(OpBuilder &b, MutableArrayRef<RowOp *> stage, size_t number, Row &row);
   void emitRow(OpBuilder &b, ArrayRef<Value> indices);
@@ -131,7 +140,8 @@ struct RowsEmitter {
 
 /// The scalar that a generalised linalg.fill writes.
 Value filledScalar(linalg::GenericOp op) {
-  if (op.getNumDpsInputs() != 1 || op.getNumDpsInits() != 1 || isa<MemRefType>(op->getOperand(0).getType()) || op.getNumLoops() != op.getNumParallelLoops())
+  if (op.getNumDpsInputs() != 1 || op.getNumDpsInits() != 1 || isa<MemRefType>(op->getOperand(0).getType()) ||
+      op.getNumLoops() != op.getNumParallelLoops())
     return {};
   return op.getBody()->getTerminator()->getOperand(0) == op.getBody()->getArgument(0) ? op->getOperand(0) : Value();
 }
@@ -232,7 +242,8 @@ LogicalResult RowsEmitter::analyze(IRRewriter &rewriter) {
     row.reduces = op.getNumReductionLoops() != 0;
     row.vectorizable = isVectorizable(op);
     SmallVector<int64_t> sizes = op.getStaticLoopRanges();
-    row.perRow = !row.reduces && llvm::all_of(ArrayRef(sizes).drop_front(std::min<size_t>(rowLoops, sizes.size())), [](int64_t size) { return size == 1; });
+    row.perRow = !row.reduces && llvm::all_of(ArrayRef(sizes).drop_front(std::min<size_t>(rowLoops, sizes.size())),
+                                              [](int64_t size) { return size == 1; });
     if (row.reduces) {
       for (unsigned number = 0; number < static_cast<unsigned>(op.getNumDpsInits()); ++number)
         row.combiners.push_back(combinerOf(op, number));
@@ -243,7 +254,8 @@ LogicalResult RowsEmitter::analyze(IRRewriter &rewriter) {
       // Loops of a fill that did not fold are the row's all the same.
       Value buffer = bufferOf(op.getDpsInits()[0]);
       bool accumulates = llvm::any_of(generics, [&](linalg::GenericOp other) {
-        return other.getNumReductionLoops() != 0 && llvm::any_of(other.getDpsInits(), [&](Value out) { return bufferOf(out) == buffer; });
+        return other.getNumReductionLoops() != 0 &&
+               llvm::any_of(other.getDpsInits(), [&](Value out) { return bufferOf(out) == buffer; });
       });
       if (accumulates) {
         if (!fills.try_emplace(buffer, fill).second)
@@ -261,7 +273,8 @@ LogicalResult RowsEmitter::analyze(IRRewriter &rewriter) {
 
 /// No op may see another row than the one at hand, through anything that this kernel writes.
 LogicalResult RowsEmitter::checkAccesses() {
-  DenseMap<Value, std::pair<Type, SmallVector<int64_t>>> written; // full buffers: type, and the dimension that each row loop indexes
+  DenseMap<Value, std::pair<Type, SmallVector<int64_t>>>
+      written; // full buffers: type, and the dimension that each row loop indexes
   auto rowDims = [&](AffineMap map) {
     SmallVector<int64_t> dims(rowLoops, -1);
     for (auto [number, expr] : llvm::enumerate(map.getResults()))
@@ -303,7 +316,8 @@ LogicalResult RowsEmitter::checkAccesses() {
 /// May `op` run in the same loop as the ops before it?
 bool RowsEmitter::joins(ArrayRef<RowOp *> stage, RowOp &op) {
   RowOp &first = *stage.front();
-  if (first.perRow || op.perRow || first.op.getNumLoops() != op.op.getNumLoops() || first.vectorizable != op.vectorizable || !op.vectorizable)
+  if (first.perRow || op.perRow || first.op.getNumLoops() != op.op.getNumLoops() ||
+      first.vectorizable != op.vectorizable || !op.vectorizable)
     return false;
   bool sameSizes = true, sharesAccess = false;
   for (auto [mine, theirs] : llvm::zip_equal(op.op.getStaticLoopRanges(), first.op.getStaticLoopRanges())) {
@@ -378,7 +392,8 @@ Position RowsEmitter::start(OpBuilder &b, RowOp &op, const Row &row) {
 }
 
 /// What an access reads, if it is known or in a scratch row; else null.
-Value RowsEmitter::argument(OpBuilder &b, RowOp &op, OpOperand &operand, const Position &at, const Row &row, ArrayRef<std::pair<Access, Value>> known) {
+Value RowsEmitter::argument(OpBuilder &b, RowOp &op, OpOperand &operand, const Position &at, const Row &row,
+                            ArrayRef<std::pair<Access, Value>> known) {
   if (!isa<MemRefType>(operand.get().getType()) || op.op.getMatchingBlockArgument(&operand).use_empty())
     return {};
   Access access = accessOf(op, operand);
@@ -431,12 +446,14 @@ void RowsEmitter::emitStage(OpBuilder &b, MutableArrayRef<RowOp *> stage, size_t
     Carried values;
     for (Accumulator &accumulator : accumulators) {
       auto type = VectorType::get({lanes}, accumulator.type);
-      values.push_back(arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, *arith::getNeutralElement(accumulator.combiner))));
+      values.push_back(arith::ConstantOp::create(
+          b, loc, DenseElementsAttr::get(type, *arith::getNeutralElement(accumulator.combiner))));
     }
     return values;
   };
 
-  auto body = [&](OpBuilder &b, ArrayRef<Value> outerIndices, Value index, int64_t lanes, Value active, Carried carried) {
+  auto body = [&](OpBuilder &b, ArrayRef<Value> outerIndices, Value index, int64_t lanes, Value active,
+                  Carried carried) {
     SmallVector<std::pair<Access, Value>> known;
     size_t next = 0;
     for (RowOp *op : stage) {
@@ -450,12 +467,14 @@ void RowsEmitter::emitStage(OpBuilder &b, MutableArrayRef<RowOp *> stage, size_t
       SmallVector<Value> arguments;
       for (OpOperand &operand : op->op->getOpOperands()) {
         bool accumulates = op->reduces && op->op.isDpsInit(&operand);
-        arguments.push_back(accumulates ? carried[next + operand.getOperandNumber() - op->op.getNumDpsInputs()] : argument(b, *op, operand, at, row, known));
+        arguments.push_back(accumulates ? carried[next + operand.getOperandNumber() - op->op.getNumDpsInputs()]
+                                        : argument(b, *op, operand, at, row, known));
       }
       // Loads are shared by the ops of a stage.
       for (OpOperand &operand : op->op->getOpOperands()) {
         Value &argument = arguments[operand.getOperandNumber()];
-        if (argument || !isa<MemRefType>(operand.get().getType()) || op->op.getMatchingBlockArgument(&operand).use_empty())
+        if (argument || !isa<MemRefType>(operand.get().getType()) ||
+            op->op.getMatchingBlockArgument(&operand).use_empty())
           continue;
         argument = loadAt(b, loc, operand.get(), op->mapOf(operand), at);
         known.push_back({accessOf(*op, operand), argument});
@@ -466,7 +485,9 @@ void RowsEmitter::emitStage(OpBuilder &b, MutableArrayRef<RowOp *> stage, size_t
         if (op->reduces) {
           value = asLanes(b, loc, value, lanes);
           if (active)
-            value = arith::SelectOp::create(b, loc, vector::CreateMaskOp::create(b, loc, VectorType::get({lanes}, b.getI1Type()), active), value, carried[next]);
+            value = arith::SelectOp::create(
+                b, loc, vector::CreateMaskOp::create(b, loc, VectorType::get({lanes}, b.getI1Type()), active), value,
+                carried[next]);
           carried[next++] = value;
           continue;
         }
@@ -499,12 +520,15 @@ void RowsEmitter::emitStage(OpBuilder &b, MutableArrayRef<RowOp *> stage, size_t
     for (Accumulator &accumulator : accumulators)
       initial.push_back(accumulator.start);
   int64_t vectors = trailing.size() == 1 ? tiling.getVectors() : 1;
-  Carried totals = forNest(b, loc, ArrayRef(trailing).drop_back(), initial, /*unrollMax=*/1, [&](OpBuilder &b, ArrayRef<Value> indices, Carried carried) {
-    SmallVector<Value> outer(indices);
-    LaneCarry carry{carried, neutral, merge};
-    return forLanes(b, loc, constantIndex(b, loc, 0), trailing.back(), lanes, vectors, carry,
-                    [&](OpBuilder &b, Value index, int64_t lanes, Value active, Carried c) { return body(b, outer, index, lanes, active, c); });
-  });
+  Carried totals = forNest(b, loc, ArrayRef(trailing).drop_back(), initial, /*unrollMax=*/1,
+                           [&](OpBuilder &b, ArrayRef<Value> indices, Carried carried) {
+                             SmallVector<Value> outer(indices);
+                             LaneCarry carry{carried, neutral, merge};
+                             return forLanes(b, loc, constantIndex(b, loc, 0), trailing.back(), lanes, vectors, carry,
+                                             [&](OpBuilder &b, Value index, int64_t lanes, Value active, Carried c) {
+                                               return body(b, outer, index, lanes, active, c);
+                                             });
+                           });
   for (auto [accumulator, total] : llvm::zip_equal(accumulators, totals)) {
     if (lanes > 1)
       total = combine(b, accumulator.combiner, accumulator.start, reduceTo(b, loc, accumulator.combiner, total, 1));
@@ -544,7 +568,8 @@ void RowsEmitter::allocateScratch(OpBuilder &b) {
       SmallVector<int64_t> shape;
       for (unsigned dim : dimsInRow(access.map))
         shape.push_back(type.getDimSize(dim));
-      scratch[access.buffer] = memref::AllocaOp::create(b, loc, MemRefType::get(shape, type.getElementType()), b.getI64IntegerAttr(64));
+      scratch[access.buffer] =
+          memref::AllocaOp::create(b, loc, MemRefType::get(shape, type.getElementType()), b.getI64IntegerAttr(64));
     }
 }
 
@@ -580,8 +605,11 @@ LogicalResult RowsEmitter::emit() {
   for (Value size : ArrayRef(sizes).drop_front(rowLoops))
     space.unitSize = mulIndex(b, loc, space.unitSize, size);
   // 64k operations are about 4 us of vector code.
-  space.taskIterations = isPerThread(tiling) ? 1 : plannedIterations > 0 ? plannedIterations : std::max<int64_t>(1, 65536 / std::max<int64_t>(1, cost));
-  Tasks tasks = cutTasks(b, loc, space, [this](OpBuilder &b, ArrayRef<Value> indices, Value, Value) { emitRow(b, indices); });
+  space.taskIterations = isPerThread(tiling)     ? 1
+                         : plannedIterations > 0 ? plannedIterations
+                                                 : std::max<int64_t>(1, 65536 / std::max<int64_t>(1, cost));
+  Tasks tasks =
+      cutTasks(b, loc, space, [this](OpBuilder &b, ArrayRef<Value> indices, Value, Value) { emitRow(b, indices); });
   Tasks withScratch{tasks.count, [&](OpBuilder &b, Value task) {
                       allocateScratch(b);
                       tasks.emit(b, task);

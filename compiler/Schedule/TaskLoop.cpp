@@ -15,10 +15,14 @@ using namespace mlc;
 
 // --- Index arithmetic ------------------------------------------------------------------------------------------------
 
-Value mlc::constantIndex(OpBuilder &b, Location loc, int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); }
+Value mlc::constantIndex(OpBuilder &b, Location loc, int64_t value) {
+  return arith::ConstantIndexOp::create(b, loc, value);
+}
 std::optional<int64_t> mlc::constantOf(Value value) { return getConstantIntValue(value); }
 
-Value mlc::addIndex(OpBuilder &b, Location loc, Value left, Value right) { return b.createOrFold<arith::AddIOp>(loc, left, right); }
+Value mlc::addIndex(OpBuilder &b, Location loc, Value left, Value right) {
+  return b.createOrFold<arith::AddIOp>(loc, left, right);
+}
 Value mlc::subIndex(OpBuilder &b, Location loc, Value left, Value right) {
   return constantOf(right) == 0 ? left : b.createOrFold<arith::SubIOp>(loc, left, right);
 }
@@ -27,7 +31,9 @@ Value mlc::mulIndex(OpBuilder &b, Location loc, Value left, Value right) {
     return right;
   return b.createOrFold<arith::MulIOp>(loc, left, right);
 }
-Value mlc::divIndex(OpBuilder &b, Location loc, Value left, Value right) { return b.createOrFold<arith::DivUIOp>(loc, left, right); }
+Value mlc::divIndex(OpBuilder &b, Location loc, Value left, Value right) {
+  return b.createOrFold<arith::DivUIOp>(loc, left, right);
+}
 Value mlc::ceilDivIndex(OpBuilder &b, Location loc, Value left, Value right) {
   if (constantOf(right) == 1)
     return left;
@@ -78,7 +84,8 @@ SmallVector<Value> mlc::loopSizes(OpBuilder &b, linalg::LinalgOp op) {
 // --- Tasks -----------------------------------------------------------------------------------------------------------
 
 static Value beginForall(OpBuilder &b, Location loc, Value count) {
-  auto forall = scf::ForallOp::create(b, loc, ArrayRef<OpFoldResult>{getAsOpFoldResult(count)}, ValueRange{}, std::nullopt);
+  auto forall =
+      scf::ForallOp::create(b, loc, ArrayRef<OpFoldResult>{getAsOpFoldResult(count)}, ValueRange{}, std::nullopt);
   b.setInsertionPointToStart(forall.getBody());
   return forall.getInductionVar(0);
 }
@@ -150,7 +157,10 @@ Tasks mlc::cutTasks(OpBuilder &b, Location loc, const TaskSpace &space, TaskBody
   Value units = mulIndex(b, loc, rows, chunks);
   Value unitsPerTask = one;
   if (constantOf(rows) != 1)
-    unitsPerTask = maxIndex(b, loc, divIndex(b, loc, constantIndex(b, loc, space.taskIterations), maxIndex(b, loc, mulIndex(b, loc, perUnit, inside), one)), one);
+    unitsPerTask = maxIndex(b, loc,
+                            divIndex(b, loc, constantIndex(b, loc, space.taskIterations),
+                                     maxIndex(b, loc, mulIndex(b, loc, perUnit, inside), one)),
+                            one);
   if (constantOf(units) && constantOf(unitsPerTask)) { // tasks of equal size: 49 units by 8 -> 7 x 7
     int64_t n = *constantOf(units), count = std::max<int64_t>(1, llvm::divideCeil(n, *constantOf(unitsPerTask)));
     unitsPerTask = constantIndex(b, loc, std::max<int64_t>(1, llvm::divideCeil(n, count)));
@@ -194,7 +204,8 @@ Tasks mlc::cutTasks(OpBuilder &b, Location loc, const TaskSpace &space, TaskBody
     if (constantOf(unitsPerTask) == 1)
       return unitAt(digits);
     // Within a task the digits count up: a division for each row would cost more than a short row.
-    auto loop = scf::ForOp::create(b, loc, unit, end, constantIndex(b, loc, 1), digits.size() > 1 ? ValueRange(digits) : ValueRange());
+    auto loop = scf::ForOp::create(b, loc, unit, end, constantIndex(b, loc, 1),
+                                   digits.size() > 1 ? ValueRange(digits) : ValueRange());
     b.setInsertionPointToStart(loop.getBody());
     if (digits.size() <= 1)
       return unitAt(digits.empty() ? ArrayRef<Value>() : ArrayRef<Value>(loop.getInductionVar()));
@@ -221,7 +232,8 @@ Tasks mlc::cutTasks(OpBuilder &b, Location loc, const TaskSpace &space, TaskBody
 int64_t mlc::bodyCost(linalg::LinalgOp op) {
   int64_t cost = 1;
   op.getBlock()->walk([&](Operation *inner) {
-    if (isa<math::MathDialect>(inner->getDialect()) && !isa<math::AbsFOp, math::FloorOp, math::CeilOp, math::SqrtOp, math::FmaOp>(inner))
+    if (isa<math::MathDialect>(inner->getDialect()) &&
+        !isa<math::AbsFOp, math::FloorOp, math::CeilOp, math::SqrtOp, math::FmaOp>(inner))
       cost += 10;
     else if (isa<arith::DivFOp, arith::DivSIOp, arith::DivUIOp, arith::RemSIOp, arith::RemUIOp>(inner))
       cost += 4;
@@ -272,7 +284,8 @@ Carried mlc::forNest(OpBuilder &b, Location loc, ArrayRef<Value> sizes, Carried 
     product = known && *known <= unrollMax && product <= unrollMax ? product * *known : unrollMax + 1;
   }
   SmallVector<Value> indices;
-  std::function<Carried(OpBuilder &, size_t, Carried)> nest = [&](OpBuilder &b, size_t depth, Carried values) -> Carried {
+  std::function<Carried(OpBuilder &, size_t, Carried)> nest = [&](OpBuilder &b, size_t depth,
+                                                                  Carried values) -> Carried {
     if (depth == sizes.size())
       return body(b, indices, values);
     auto size = constantOf(sizes[depth]);
@@ -314,12 +327,15 @@ static Carried stepLoop(OpBuilder &b, Location loc, Value begin, Value end, int6
   return Carried(loop.getResults());
 }
 
-Carried mlc::forLanes(OpBuilder &b, Location loc, Value begin, Value end, int64_t lanes, int64_t vectors, LaneCarry carry, LaneBody body) {
+Carried mlc::forLanes(OpBuilder &b, Location loc, Value begin, Value end, int64_t lanes, int64_t vectors,
+                      LaneCarry carry, LaneBody body) {
   if (lanes == 1)
-    return stepLoop(b, loc, begin, end, 1, carry.values, [&](OpBuilder &b, Value i, Carried c) { return body(b, i, 1, {}, c); });
+    return stepLoop(b, loc, begin, end, 1, carry.values,
+                    [&](OpBuilder &b, Value i, Carried c) { return body(b, i, 1, {}, c); });
   Value size = subIndex(b, loc, end, begin);
   auto endOf = [&](int64_t step) { // begin + the largest multiple of step within size
-    return addIndex(b, loc, begin, mulIndex(b, loc, divIndex(b, loc, size, constantIndex(b, loc, step)), constantIndex(b, loc, step)));
+    return addIndex(b, loc, begin,
+                    mulIndex(b, loc, divIndex(b, loc, size, constantIndex(b, loc, step)), constantIndex(b, loc, step)));
   };
   Carried values = carry.values;
   Value next = begin;
@@ -328,14 +344,16 @@ Carried mlc::forLanes(OpBuilder &b, Location loc, Value begin, Value end, int64_
     Value wideEnd = endOf(wide);
     if (auto low = constantOf(begin), high = constantOf(wideEnd); !(low && high && *low == *high)) {
       Carried start = carry.neutral ? carry.neutral(b, wide) : Carried();
-      Carried sums = stepLoop(b, loc, begin, wideEnd, wide, start, [&](OpBuilder &b, Value i, Carried c) { return body(b, i, wide, {}, c); });
+      Carried sums = stepLoop(b, loc, begin, wideEnd, wide, start,
+                              [&](OpBuilder &b, Value i, Carried c) { return body(b, i, wide, {}, c); });
       if (carry.merge)
         values = carry.merge(b, sums, values);
       next = wideEnd;
     }
   }
   Value narrowEnd = endOf(lanes);
-  values = stepLoop(b, loc, next, narrowEnd, lanes, values, [&](OpBuilder &b, Value i, Carried c) { return body(b, i, lanes, {}, c); });
+  values = stepLoop(b, loc, next, narrowEnd, lanes, values,
+                    [&](OpBuilder &b, Value i, Carried c) { return body(b, i, lanes, {}, c); });
   Value rest = subIndex(b, loc, end, narrowEnd);
   if (auto known = constantOf(rest))
     return *known == 0 ? values : body(b, narrowEnd, lanes, rest, values);
@@ -372,7 +390,8 @@ static bool foldsNext(AffineMap map, MemRefType type, unsigned loop) {
   for (unsigned i = 0; i + 1 < map.getNumResults(); ++i) {
     auto outer = dyn_cast<AffineDimExpr>(map.getResult(i)), inner = dyn_cast<AffineDimExpr>(map.getResult(i + 1));
     if (outer && inner && outer.getPosition() == loop && inner.getPosition() == loop + 1)
-      return memref::CollapseShapeOp::isGuaranteedCollapsible(type, {{static_cast<int64_t>(i), static_cast<int64_t>(i + 1)}});
+      return memref::CollapseShapeOp::isGuaranteedCollapsible(type,
+                                                              {{static_cast<int64_t>(i), static_cast<int64_t>(i + 1)}});
   }
   return false;
 }
@@ -422,7 +441,8 @@ static void castCollapsed(RewriterBase &rewriter, memref::CollapseShapeOp collap
       newStrides[dim] = ofSource().getStrides()[collapse.getReassociationIndices()[dim].back()];
     step = mulIndex(rewriter, loc, step, getValueOrCreateConstantIndexOp(rewriter, loc, sizes[dim]));
   }
-  OpFoldResult begin = ShapedType::isDynamic(offset) ? OpFoldResult(ofSource().getOffset()) : OpFoldResult(rewriter.getIndexAttr(offset));
+  OpFoldResult begin = ShapedType::isDynamic(offset) ? OpFoldResult(ofSource().getOffset())
+                                                     : OpFoldResult(rewriter.getIndexAttr(offset));
   rewriter.replaceOpWithNewOp<memref::ReinterpretCastOp>(collapse, type, source, begin, sizes, newStrides);
 }
 

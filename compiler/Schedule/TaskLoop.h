@@ -34,12 +34,13 @@ void emitForall(mlir::OpBuilder &b, mlir::Location loc, llvm::ArrayRef<Tasks> wo
 struct TaskSpace {
   llvm::SmallVector<mlir::Value> outer;
   mlir::Value laneSize;
-  int64_t laneChunkMin = 1;     // chunks of the lane loop are multiples of this
-  int64_t taskIterations = 1;   // of outer x lane loop x unitSize
-  mlir::Value unitSize;         // iterations inside one combination of outer loops (null: 1)
+  int64_t laneChunkMin = 1;   // chunks of the lane loop are multiples of this
+  int64_t taskIterations = 1; // of outer x lane loop x unitSize
+  mlir::Value unitSize;       // iterations inside one combination of outer loops (null: 1)
 };
 
-using TaskBody = std::function<void(mlir::OpBuilder &, llvm::ArrayRef<mlir::Value> outer, mlir::Value begin, mlir::Value end)>;
+using TaskBody =
+    std::function<void(mlir::OpBuilder &, llvm::ArrayRef<mlir::Value> outer, mlir::Value begin, mlir::Value end)>;
 
 /// `body` is emitted once, for one combination of the outer loops and a chunk [begin, end) of the lane loop (null without one).
 Tasks cutTasks(mlir::OpBuilder &b, mlir::Location loc, const TaskSpace &space, TaskBody body);
@@ -55,21 +56,23 @@ using Carried = llvm::SmallVector<mlir::Value>;
 
 /// for each index of the nest: carried = body(indices, carried). Sizes are unrolled completely while their product stays
 /// within `unrollMax`.
-Carried forNest(mlir::OpBuilder &b, mlir::Location loc, llvm::ArrayRef<mlir::Value> sizes, Carried carried, int64_t unrollMax,
+Carried forNest(mlir::OpBuilder &b, mlir::Location loc, llvm::ArrayRef<mlir::Value> sizes, Carried carried,
+                int64_t unrollMax,
                 llvm::function_ref<Carried(mlir::OpBuilder &, llvm::ArrayRef<mlir::Value>, Carried)> body);
 
 /// How the values carried through a lane loop change width.
 struct LaneCarry {
-  Carried values;                                                        // of `lanes` lanes
-  std::function<Carried(mlir::OpBuilder &, int64_t lanes)> neutral;      // starts the wide main loop
+  Carried values;                                                   // of `lanes` lanes
+  std::function<Carried(mlir::OpBuilder &, int64_t lanes)> neutral; // starts the wide main loop
   std::function<Carried(mlir::OpBuilder &, Carried wide, Carried narrow)> merge;
 };
 
-using LaneBody = llvm::function_ref<Carried(mlir::OpBuilder &, mlir::Value index, int64_t lanes, mlir::Value active, Carried carried)>;
+using LaneBody = llvm::function_ref<Carried(mlir::OpBuilder &, mlir::Value index, int64_t lanes, mlir::Value active,
+                                            Carried carried)>;
 
 /// Walks [begin, end): a main loop of lanes * vectors at a time, then lanes at a time, then a masked rest.
-Carried forLanes(mlir::OpBuilder &b, mlir::Location loc, mlir::Value begin, mlir::Value end, int64_t lanes, int64_t vectors, LaneCarry carry,
-                 LaneBody body);
+Carried forLanes(mlir::OpBuilder &b, mlir::Location loc, mlir::Value begin, mlir::Value end, int64_t lanes,
+                 int64_t vectors, LaneCarry carry, LaneBody body);
 
 /// The value as vector<lanes>, if lanes > 1.
 mlir::Value asLanes(mlir::OpBuilder &b, mlir::Location loc, mlir::Value value, int64_t lanes);
@@ -86,7 +89,8 @@ Tasks parallelTasks(mlir::OpBuilder &b, mlir::linalg::GenericOp op, const Walk &
 
 /// For each loop: can it and the next one be one loop, because every operand walks them alike?
 llvm::SmallVector<bool> foldableLoops(mlir::linalg::GenericOp op);
-mlir::FailureOr<mlir::linalg::GenericOp> foldLoops(mlir::RewriterBase &rewriter, mlir::linalg::GenericOp op, llvm::ArrayRef<bool> folds);
+mlir::FailureOr<mlir::linalg::GenericOp> foldLoops(mlir::RewriterBase &rewriter, mlir::linalg::GenericOp op,
+                                                   llvm::ArrayRef<bool> folds);
 
 /// Folds all loops that fold: the fewer loops the longer the innermost one.
 mlir::linalg::GenericOp collapseLoops(mlir::RewriterBase &rewriter, mlir::linalg::GenericOp op);

@@ -5,6 +5,9 @@ The tests, their data and the comparison are those of onnx.backend.test.runner: 
 onnx 1.22. The nine "real" models are the graphs that the wheel carries as data/light, with the outputs beside them, as the
 runner does it itself; nothing is downloaded and nothing is skipped.
 
+Some tests hand over as inputs what mlc wants to know when it compiles: axes, new shapes, scales. When mlc says so, the test is
+compiled again with `--input-value`, which makes exactly those inputs constant, and the summary counts these tests separately.
+
 known_failures.txt names every test that fails and why. A failure that it does not name and a pass that it does name are
 both errors: the list only shrinks.
 
@@ -40,6 +43,8 @@ KINDS = ["node", "real", "simple", "pytorch-converted", "pytorch-operator"]
 SUITE_SIZE = 1914  # of onnx 1.22: another number means that this file and requirements.txt disagree
 REASON_LENGTH = 100
 GIB = 1 << 30
+SIZE_TYPES = {onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL}
+LIST_LENGTH = 16
 
 
 @dataclasses.dataclass
@@ -61,6 +66,7 @@ class Result:
     name: str
     reason: str  # "": passed
     compile_seconds: float = 0.0
+    is_bound: bool = False  # inputs were made constant
 
 
 def all_cases():
@@ -94,12 +100,17 @@ def data_sets(case, model):
         yield dict(zip(names, values["input"])), values["output"]
 
 
-def check_library(case, path, threads):
-    """Runs every data set; returns why it fails, or ""."""
+def check_library(case, path, threads, constants=()):
+    """Runs every data set; returns why it fails, or "". The library has no inputs `constants`."""
     model = onnx.load(case.model)
     sets = 0
     with mlc_backend.Library(path, threads=threads) as library:
         for feeds, expected in data_sets(case, model):
+            if sets == 0:
+                first = feeds
+            if any(not np.array_equal(feeds[name], first[name]) for name in constants):
+                return "an input that was made constant differs between the data sets"
+            feeds = {name: value for name, value in feeds.items() if name not in constants}
             outputs = list(library.run(feeds).values())
             try:
                 Runner.assert_similar_outputs(expected, outputs, case.rtol, case.atol)
@@ -164,17 +175,59 @@ def in_child(function, seconds):
     return "run: the process ended without an answer"
 
 
+def inputs_to_know(case, error):
+    """The inputs that mlc says it must know when it compiles: {name: file}. Never tensors of data: what a node's argument of the
+    diagnostic is, or, where only a size is named, small lists of integers."""
+    if case.kind == "real" or not os.path.exists(os.path.join(case.directory, "test_data_set_0")):
+        return {}
+    model = onnx.load(case.model)
+    files = {value.name: os.path.join(case.directory, "test_data_set_0", f"input_{i}.pb")
+             for i, value in enumerate(model.graph.input)}
+    wanted, is_size = set(), False
+    for line in error.output.splitlines():
+        named = re.search(r"error: (\w+) \(.*\(input (\d+)\).* computed at run time", line)
+        for node in model.graph.node if named else []:
+            if node.op_type == named[1] and int(named[2]) < len(node.input):
+                wanted.add(node.input[int(named[2])])
+        is_size |= bool(re.search("depends on the data|depends on data|dynamic size|computed at run time", line))
+    wanted &= set(files)
+    if is_size and not wanted:
+        for value in model.graph.input:
+            tensor = value.type.tensor_type
+            shape = [dim.dim_value for dim in tensor.shape.dim]
+            if tensor.elem_type in SIZE_TYPES and len(shape) <= 1 and (shape or [1])[0] <= LIST_LENGTH:
+                wanted.add(value.name)
+    return {name: files[name] for name in sorted(wanted) if os.path.exists(files[name])}
+
+
+def compile_case(case, library, options):
+    """Compiles the model; returns the names of the inputs that it made constant."""
+    seconds, memory, _ = case.limits()
+    constants = {}
+    while True:
+        try:
+            mlc_backend.compile_model(case.model, library, *options.flags,
+                                      *[f"--input-value={name}=@{path}" for name, path in constants.items()],
+                                      timeout=seconds, memory_bytes=memory, mlc=options.mlc)
+            return sorted(constants)
+        except mlc_backend.CompileError as error:
+            more = inputs_to_know(case, error) if error.returncode and error.returncode > 0 else {}
+            if set(more) <= set(constants):
+                raise
+            constants.update(more)
+
+
 def run_case(case, options):
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mlc-onnx-") as scratch:
         library = os.path.join(options.keep or scratch, f"{case.name}.so")
-        compile_limit, memory, run_limit = case.limits()
         try:
-            mlc_backend.compile_model(case.model, library, timeout=compile_limit, memory_bytes=memory, mlc=options.mlc)
+            constants = compile_case(case, library, options)
         except mlc_backend.CompileError as error:
             return Result(case.name, error.first, time.monotonic() - start)
         compiled = time.monotonic() - start
-        return Result(case.name, in_child(lambda: check_library(case, library, options.threads), run_limit), compiled)
+        reason = in_child(lambda: check_library(case, library, options.threads, constants), case.limits()[2])
+        return Result(case.name, reason, compiled, bool(constants))
 
 
 def shorten(reason):
@@ -259,12 +312,14 @@ def arguments():
     parser.add_argument("--update", action="store_true", help="take passes out of known_failures.txt and renew reasons")
     parser.add_argument("--grow", action="store_true", help="with --update: also add new failures (a regression; say why)")
     parser.add_argument("--mlc", type=pathlib.Path, default=mlc_backend.MLC, help="the compiler (default build/bin/mlc)")
+    parser.add_argument("--naive", action="store_true", help="compile with --naive-kernels: every kernel as plain loops")
     parser.add_argument("--keep", metavar="DIR", help="keep the libraries in this directory")
     parser.add_argument("--reasons", type=int, default=30, metavar="N", help="rows in the table of reasons (default 30)")
     parser.add_argument("--junit", metavar="FILE", help="write a JUnit file, in which known failures are skipped tests")
     parser.add_argument("--verbose", action="store_true", help="print every failure in full")
     parser.add_argument("--list", action="store_true", help="print the selected tests and stop")
     options = parser.parse_args()
+    options.flags = ["--naive-kernels"] if options.naive else []
     if options.grow and not options.update:
         parser.error("--grow needs --update")
     if options.jobs < 1 or (options.sample is not None and options.sample < 1):
@@ -323,6 +378,8 @@ def main():
           f"unexpected passes: {len(unexpected_passes)}")
     if options.junit:
         write_junit(options.junit, results, failed, unexpected_failures, unexpected_passes)
+    bound = sum(result.is_bound for result in results if not result.reason)
+    print(f"{bound} of the passing tests have inputs bound at compile time (axes, shapes, scales: --input-value)")
     print(f"conformance: {len(passed)} passed, {len(failed)} failed, 0 skipped")
     return 1 if unexpected_failures or unexpected_passes else 0
 

@@ -83,7 +83,7 @@ class CompileError(MlcError):
 
     def __init__(self, first, output, returncode):
         super().__init__(output.strip() or first)
-        self.first, self.returncode = first, returncode
+        self.first, self.output, self.returncode = first, output, returncode
 
 
 @dataclasses.dataclass
