@@ -78,11 +78,11 @@ mlc::AddTrainingOptions trainingOptions(const mlc::TrainOptions &train) {
   return options;
 }
 
-/// Every kernel as plain loops: --naive-kernels.
+/// Every kernel as plain scalar loops, without a plan: --naive-kernels.
 void makeKernelsNaive(ModuleOp module) {
   for (auto function : module.getOps<func::FuncOp>())
     if (!mlc::kernelKind(function).empty())
-      function->setAttr(mlc::kKindAttr, StringAttr::get(module.getContext(), "loops"));
+      function->setAttr(mlc::kKindAttr, StringAttr::get(module.getContext(), "naive"));
 }
 
 void reportOps(ModuleOp module) {

@@ -132,6 +132,52 @@ struct JoinShifts : OpRewritePattern<Outer> {
   }
 };
 
+/// op(unsqueeze(x), unsqueeze(y), splat) -> unsqueeze(op(x, y, splat)): row scalars of a norm (keepdims) stay vectors, so that they group
+/// with their rows
+struct UnitDimsBelow : OpInterfaceRewritePattern<Pointwise> {
+  using OpInterfaceRewritePattern::OpInterfaceRewritePattern;
+  LogicalResult matchAndRewrite(Pointwise op, PatternRewriter &rewriter) const override {
+    auto type = dyn_cast<RankedTensorType>(op->getResult(0).getType());
+    RankedTensorType inner;
+    ReshapeOp reshape;
+    for (Value operand : op->getOperands()) {
+      if (splatOf(operand))
+        continue;
+      reshape = operand.getDefiningOp<ReshapeOp>();
+      if (!reshape || (inner && CoreBuilder::typeOf(reshape.getX()).getShape() != inner.getShape()))
+        return failure();
+      inner = CoreBuilder::typeOf(reshape.getX());
+    }
+    if (!inner || inner.getRank() >= type.getRank())
+      return failure();
+    // Only dimensions of size 1 were added: without them both shapes are the same, dynamic sizes at the same places.
+    auto squeezed = [](RankedTensorType t) {
+      SmallVector<int64_t> shape;
+      llvm::copy_if(t.getShape(), std::back_inserter(shape), [](int64_t size) { return size != 1; });
+      return shape;
+    };
+    if (squeezed(inner) != squeezed(type) || llvm::is_contained(inner.getShape(), 1))
+      return failure();
+    CoreBuilder b(rewriter, op.getLoc());
+    SmallVector<Value> operands;
+    Value like = reshape.getX();
+    for (Value operand : op->getOperands()) {
+      if (TypedAttr splat = splatOf(operand)) {
+        Type element = CoreBuilder::elementOf(operand);
+        Value scalar = ConstantOp::create(rewriter, op.getLoc(), DenseElementsAttr::get(RankedTensorType::get({}, element), Attribute(splat)));
+        operands.push_back(b.broadcast(scalar, b.dims(like), {}));
+      } else {
+        operands.push_back(operand.getDefiningOp<ReshapeOp>().getX());
+      }
+    }
+    Operation *clone = rewriter.clone(*op.getOperation());
+    clone->setOperands(operands);
+    clone->getResult(0).setType(RankedTensorType::get(inner.getShape(), type.getElementType()));
+    rewriter.replaceOp(op, b.reshape(clone->getResult(0), reshape.getMixedSizes()).v);
+    return success();
+  }
+};
+
 /// Anything of constants becomes one, unless it grows. A broadcast constant stays one as long as it stands alone (it is better made in
 /// its consumer's indexing map), but takes part in what is computed from it.
 struct FoldConstants : RewritePattern {
@@ -182,7 +228,7 @@ struct SimplifyCore : mlc::impl::SimplifyCoreBase<SimplifyCore> {
     // What was not made a parameter is constant: names protect from folding no longer.
     getOperation().walk([](ConstantOp op) { op.removeNameAttr(); });
     RewritePatternSet patterns(context);
-    patterns.add<ScaleIntoWeights, ScaleBelowShift, DivideByConstant, JoinShifts<AddOp>, JoinShifts<SubOp>, FoldConstants>(context);
+    patterns.add<ScaleIntoWeights, ScaleBelowShift, DivideByConstant, JoinShifts<AddOp>, JoinShifts<SubOp>, UnitDimsBelow, FoldConstants>(context);
     for (Dialect *dialect : context->getLoadedDialects())
       dialect->getCanonicalizationPatterns(patterns);
     for (RegisteredOperationName op : context->getRegisteredOperations())

@@ -87,6 +87,18 @@ static std::optional<SmallVector<ReassociationIndices>> reassociate(ArrayRef<int
   return groups;
 }
 
+/// Do the shapes say the same but for one dimension that only one of them knows? Then equal numbers of elements make it equal too.
+static bool differInKnowledge(RankedTensorType from, RankedTensorType to) {
+  int64_t differing = 0;
+  for (auto [a, c] : llvm::zip(from.getShape(), to.getShape())) {
+    if (a == c && !ShapedType::isDynamic(a))
+      continue;
+    if (++differing > 1 || (!ShapedType::isDynamic(a) && !ShapedType::isDynamic(c)))
+      return false;
+  }
+  return from.getRank() == to.getRank();
+}
+
 Value LinalgBuilder::reshape(Value x, const Sizes &sizes) {
   auto type = cast<RankedTensorType>(x.getType());
   SmallVector<int64_t> shape;
@@ -99,6 +111,8 @@ Value LinalgBuilder::reshape(Value x, const Sizes &sizes) {
     return tensor::ExpandShapeOp::create(b, loc, target, x, ArrayRef<ReassociationIndices>{});
   if (target.getRank() == 0)
     return tensor::CollapseShapeOp::create(b, loc, target, x, ArrayRef<ReassociationIndices>{});
+  if (differInKnowledge(type, target) && !llvm::is_contained(shape, 0) && !llvm::is_contained(type.getShape(), 0))
+    return tensor::CastOp::create(b, loc, target, x);
   bool zeroSized = llvm::is_contained(shape, 0) || llvm::is_contained(type.getShape(), 0);
   if (!zeroSized && type.getRank() > target.getRank())
     if (auto groups = reassociate(shape, type.getShape()))
@@ -134,6 +148,14 @@ Value LinalgBuilder::transpose(Value x, Ints permutation) {
 }
 
 Value LinalgBuilder::slice(Value x, const Sizes &starts, const Sizes &sizes, Ints strides) {
+  // Nothing at all: extract_slice wants every offset inside of its source.
+  auto type = cast<RankedTensorType>(x.getType());
+  Sizes known(sizes);
+  for (auto [axis, size] : llvm::enumerate(type.getShape()))
+    if (size == 0)
+      known[axis] = b.getIndexAttr(0);
+  if (llvm::any_of(known, [](OpFoldResult size) { return isConstantIntValue(size, 0); }))
+    return empty(known, type.getElementType());
   Sizes steps;
   for (int64_t stride : strides)
     steps.push_back(b.getIndexAttr(stride));

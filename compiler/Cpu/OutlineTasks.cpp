@@ -144,6 +144,25 @@ LogicalResult outline(scf::ForallOp forall, SymbolTable &symbols) {
   return success();
 }
 
+/// Vectors that were made outside (broadcast sizes, hoisted) are made again inside: they would travel through memory.
+void sinkVectors(scf::ForallOp forall) {
+  bool changed = true;
+  while (changed) {
+    changed = false;
+    SetVector<Value> used;
+    getUsedValuesDefinedAbove(forall.getRegion(), used);
+    for (Value value : used) {
+      Operation *definition = value.getDefiningOp();
+      if (!isa<VectorType>(value.getType()) || !definition || !isPure(definition) || definition->getNumResults() != 1)
+        continue;
+      OpBuilder b = OpBuilder::atBlockBegin(forall.getBody());
+      Operation *clone = b.clone(*definition);
+      replaceAllUsesInRegionWith(value, clone->getResult(0), forall.getRegion());
+      changed = true;
+    }
+  }
+}
+
 struct OutlineTasks : mlc::impl::OutlineTasksBase<OutlineTasks> {
   void runOnOperation() override {
     SmallVector<scf::ForallOp> foralls;
@@ -154,6 +173,7 @@ struct OutlineTasks : mlc::impl::OutlineTasksBase<OutlineTasks> {
         forall.emitOpError("has results; foralls must work on buffers here");
         return signalPassFailure();
       }
+      sinkVectors(forall);
       bool once =
           llvm::all_of(llvm::zip_equal(forall.getMixedLowerBound(), forall.getMixedUpperBound(), forall.getMixedStep()),
                        [](auto range) {

@@ -35,12 +35,11 @@ Error runLld(ArrayRef<std::string> arguments) {
   return Error::success();
 }
 
+/// Without a soname: a program finds the library where it was when it was linked, and the file's name is not in its bytes.
 Error linkShared(ArrayRef<std::string> objects, StringRef output) {
   std::vector<std::string> arguments{"-shared",
                                      "-o",
                                      output.str(),
-                                     "-soname",
-                                     sys::path::filename(output).str(),
                                      "--hash-style=gnu",
                                      "--gc-sections",
                                      "--discard-locals",

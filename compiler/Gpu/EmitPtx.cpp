@@ -19,8 +19,8 @@ namespace {
 
 /// The oldest PTX version that knows the processor: the fewer features, the older the drivers that take it.
 const mlc::GpuArch archs[] = {
-    {"sm_80", "+ptx70"},  {"sm_86", "+ptx71"},   {"sm_87", "+ptx74"},  {"sm_89", "+ptx78"}, {"sm_90", "+ptx78"},
-    {"sm_90a", "+ptx80"}, {"sm_100", "+ptx86"},  {"sm_100a", "+ptx86"}, {"sm_120", "+ptx87"},
+    {"sm_80", "+ptx70"},  {"sm_86", "+ptx71"},  {"sm_87", "+ptx74"},   {"sm_89", "+ptx78"},  {"sm_90", "+ptx78"},
+    {"sm_90a", "+ptx80"}, {"sm_100", "+ptx86"}, {"sm_100a", "+ptx86"}, {"sm_120", "+ptx87"},
 };
 
 /// Every library holds PTX for this one: it runs on all that are newer.
@@ -36,8 +36,8 @@ Expected<std::unique_ptr<TargetMachine>> makeTargetMachine(const mlc::GpuArch &a
   const Target *target = TargetRegistry::lookupTarget(triple, message);
   if (!target)
     return createStringError("%s", message.c_str());
-  return std::unique_ptr<TargetMachine>(
-      target->createTargetMachine(triple, arch.name, arch.features, TargetOptions(), std::nullopt, std::nullopt, CodeGenOptLevel::Aggressive));
+  return std::unique_ptr<TargetMachine>(target->createTargetMachine(
+      triple, arch.name, arch.features, TargetOptions(), std::nullopt, std::nullopt, CodeGenOptLevel::Aggressive));
 }
 
 /// Functions that NVPTX selects instructions for; all others would end the process inside LLVM.
@@ -74,7 +74,8 @@ Error checkCallees(const Module &module) {
   for (const Function &function : module)
     if (function.isDeclaration() && !function.use_empty() && !isSelectable(function)) {
       const auto *call = dyn_cast<CallInst>(*function.user_begin());
-      return createStringError("kernel \"%s\" needs \"%s\", which the GPU does not have", call ? call->getFunction()->getName().str().c_str() : "?",
+      return createStringError("kernel \"%s\" needs \"%s\", which the GPU does not have",
+                               call ? call->getFunction()->getName().str().c_str() : "?",
                                function.getName().str().c_str());
     }
   return Error::success();

@@ -36,9 +36,10 @@ constexpr int64_t parameterAlignment = 16;
 
 /// Functions that are PTX instructions or short sequences of them, for floats of every width.
 bool hasInstruction(Operation *op) {
-  return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp, math::CountLeadingZerosOp, math::CountTrailingZerosOp, math::CtPopOp,
-             math::FloorOp, math::FmaOp, math::IsFiniteOp, math::IsInfOp, math::IsNaNOp, math::IsNormalOp, math::RoundOp, math::RoundEvenOp,
-             math::RsqrtOp, math::SqrtOp, math::TruncOp>(op);
+  return isa<math::AbsFOp, math::AbsIOp, math::CeilOp, math::CopySignOp, math::CountLeadingZerosOp,
+             math::CountTrailingZerosOp, math::CtPopOp, math::FloorOp, math::FmaOp, math::IsFiniteOp, math::IsInfOp,
+             math::IsNaNOp, math::IsNormalOp, math::RoundOp, math::RoundEvenOp, math::RsqrtOp, math::SqrtOp,
+             math::TruncOp>(op);
 }
 
 LogicalResult checkMath(ModuleOp device) {
@@ -58,13 +59,15 @@ LogicalResult placeTemporaries(func::FuncOp function) {
   for (memref::AllocOp alloc : allocs) {
     MemRefType type = alloc.getType();
     Type element = type.getElementType();
-    if (!type.hasStaticShape() || !element.isIntOrFloat() || type.getNumElements() * llvm::divideCeil(element.getIntOrFloatBitWidth(), 8) > localBytesMax)
+    if (!type.hasStaticShape() || !element.isIntOrFloat() ||
+        type.getNumElements() * llvm::divideCeil(element.getIntOrFloatBitWidth(), 8) > localBytesMax)
       return alloc.emitError("a kernel's temporary of type ") << type << " is not supported on the GPU";
     for (Operation *user : llvm::make_early_inc_range(alloc->getUsers()))
       if (isa<memref::DeallocOp>(user))
         user->erase();
     OpBuilder b = OpBuilder::atBlockBegin(&function.front());
-    alloc.replaceAllUsesWith(memref::AllocaOp::create(b, alloc.getLoc(), type, b.getI64IntegerAttr(parameterAlignment)).getResult());
+    alloc.replaceAllUsesWith(
+        memref::AllocaOp::create(b, alloc.getLoc(), type, b.getI64IntegerAttr(parameterAlignment)).getResult());
     alloc.erase();
   }
   return success();
@@ -72,8 +75,9 @@ LogicalResult placeTemporaries(func::FuncOp function) {
 
 struct LowerToNVVM : mlc::impl::LowerToNVVMBase<LowerToNVVM> {
   void getDependentDialects(DialectRegistry &registry) const override {
-    registry.insert<LLVM::LLVMDialect, NVVM::NVVMDialect, affine::AffineDialect, arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect,
-                    index::IndexDialect, math::MathDialect, memref::MemRefDialect, scf::SCFDialect, vector::VectorDialect>();
+    registry.insert<LLVM::LLVMDialect, NVVM::NVVMDialect, affine::AffineDialect, arith::ArithDialect,
+                    cf::ControlFlowDialect, func::FuncDialect, index::IndexDialect, math::MathDialect,
+                    memref::MemRefDialect, scf::SCFDialect, vector::VectorDialect>();
   }
 
   LogicalResult flatten(ModuleOp device) {
@@ -96,7 +100,8 @@ struct LowerToNVVM : mlc::impl::LowerToNVVMBase<LowerToNVVM> {
         auto memref = dyn_cast<MemRefType>(type);
         if (memref && memref.getLayout().isIdentity())
           aligned[function.getName()].push_back(position);
-        FailureOr<SmallVector<Type>> open = memref ? mlc::openTypes(memref) : FailureOr<SmallVector<Type>>(SmallVector<Type>{type});
+        FailureOr<SmallVector<Type>> open =
+            memref ? mlc::openTypes(memref) : FailureOr<SmallVector<Type>>(SmallVector<Type>{type});
         if (failed(open))
           return function.emitOpError("argument of type ") << type << " has no strided layout";
         position += open->size();
@@ -106,7 +111,8 @@ struct LowerToNVVM : mlc::impl::LowerToNVVMBase<LowerToNVVM> {
       return failure();
     for (auto function : device.getOps<func::FuncOp>())
       for (unsigned position : aligned[function.getName()])
-        function.setArgAttr(position, "llvm.align", IntegerAttr::get(IntegerType::get(&getContext(), 64), parameterAlignment));
+        function.setArgAttr(position, "llvm.align",
+                            IntegerAttr::get(IntegerType::get(&getContext(), 64), parameterAlignment));
     return success();
   }
 
@@ -147,7 +153,8 @@ struct LowerToNVVM : mlc::impl::LowerToNVVMBase<LowerToNVVM> {
         continue;
       function->removeAttr("sched.noalias");
       function->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), b.getUnitAttr());
-      function->setAttr(NVVM::NVVMDialect::getMaxntidAttrName(), b.getDenseI32ArrayAttr({static_cast<int32_t>(mlc::kBlockThreads)}));
+      function->setAttr(NVVM::NVVMDialect::getMaxntidAttrName(),
+                        b.getDenseI32ArrayAttr({static_cast<int32_t>(mlc::kBlockThreads)}));
     }
   }
 };

@@ -30,11 +30,14 @@ namespace {
 bool isParameter(Type type) { return isa<MemRefType>(type) || type.isIntOrIndexOrFloat(); }
 
 /// May stay in host code: it reads and writes no memory.
-bool isHostCode(Operation &op) { return op.hasTrait<OpTrait::IsTerminator>() || isa<mlc::rt::CheckOp>(op) || isMemoryEffectFree(&op); }
+bool isHostCode(Operation &op) {
+  return op.hasTrait<OpTrait::IsTerminator>() || isa<mlc::rt::CheckOp>(op) || isMemoryEffectFree(&op);
+}
 
 class Outliner {
 public:
-  explicit Outliner(ModuleOp module) : module(module), device(ModuleOp::create(module.getLoc(), mlc::kDeviceModule)), symbols(device) {
+  explicit Outliner(ModuleOp module)
+      : module(module), device(ModuleOp::create(module.getLoc(), mlc::kDeviceModule)), symbols(device) {
     module.push_back(device);
   }
 
@@ -134,10 +137,13 @@ LogicalResult Outliner::launch(scf::ForallOp forall, Value call, StringRef name)
   if (once) {
     index = arith::ConstantIndexOp::create(d, loc, 0);
   } else {
-    auto range = [&](int64_t end) { return LLVM::ConstantRangeAttr::get(d.getContext(), APInt(32, 0), APInt(32, end)); };
+    auto range = [&](int64_t end) {
+      return LLVM::ConstantRangeAttr::get(d.getContext(), APInt(32, 0), APInt(32, end));
+    };
     Value thread = NVVM::ThreadIdXOp::create(d, loc, d.getI32Type(), range(mlc::kBlockThreads));
     Value block = NVVM::BlockIdXOp::create(d, loc, d.getI32Type(), range(0x7fffffff));
-    Value first = arith::MulIOp::create(d, loc, arith::IndexCastUIOp::create(d, loc, d.getIndexType(), block), arith::ConstantIndexOp::create(d, loc, mlc::kBlockThreads));
+    Value first = arith::MulIOp::create(d, loc, arith::IndexCastUIOp::create(d, loc, d.getIndexType(), block),
+                                        arith::ConstantIndexOp::create(d, loc, mlc::kBlockThreads));
     index = arith::AddIOp::create(d, loc, first, arith::IndexCastUIOp::create(d, loc, d.getIndexType(), thread));
   }
   Block *into = entry;
@@ -156,9 +162,11 @@ LogicalResult Outliner::launch(scf::ForallOp forall, Value call, StringRef name)
         operand.set(inside);
   });
 
-  Value blocks = once ? arith::ConstantIndexOp::create(b, loc, 1).getResult()
-                      : b.createOrFold<arith::CeilDivUIOp>(loc, count, arith::ConstantIndexOp::create(b, loc, mlc::kBlockThreads));
-  mlc::rt::LaunchOp::create(b, loc, call, b.getI64IntegerAttr(number), blocks, b.getI64IntegerAttr(once ? 1 : mlc::kBlockThreads), captured.parameters);
+  Value blocks =
+      once ? arith::ConstantIndexOp::create(b, loc, 1).getResult()
+           : b.createOrFold<arith::CeilDivUIOp>(loc, count, arith::ConstantIndexOp::create(b, loc, mlc::kBlockThreads));
+  mlc::rt::LaunchOp::create(b, loc, call, b.getI64IntegerAttr(number), blocks,
+                            b.getI64IntegerAttr(once ? 1 : mlc::kBlockThreads), captured.parameters);
   forall.erase();
   return success();
 }
@@ -174,7 +182,8 @@ scf::ForallOp wrap(Block::iterator begin, Block::iterator end, Location loc) {
 
 LogicalResult Outliner::launchWhole(func::FuncOp kernel) {
   Block &block = kernel.getBody().front();
-  return launch(wrap(block.begin(), std::prev(block.end()), kernel.getLoc()), kernel.getArguments().back(), kernel.getName());
+  return launch(wrap(block.begin(), std::prev(block.end()), kernel.getLoc()), kernel.getArguments().back(),
+                kernel.getName());
 }
 
 LogicalResult Outliner::outlineKernel(func::FuncOp kernel) {
@@ -203,7 +212,8 @@ LogicalResult Outliner::outlineEntry(func::FuncOp entry) {
   SmallVector<memref::StoreOp> stores;
   WalkResult result = entry.walk([&](Operation *op) {
     if (auto load = dyn_cast<memref::LoadOp>(op); load && isDeviceMemory(load.getMemRef())) {
-      op->emitError("a size or index that depends on data is not supported on the GPU: the host would have to wait for it");
+      op->emitError(
+          "a size or index that depends on data is not supported on the GPU: the host would have to wait for it");
       return WalkResult::interrupt();
     }
     if (auto store = dyn_cast<memref::StoreOp>(op); store && isDeviceMemory(store.getMemRef()))
@@ -229,8 +239,10 @@ struct OutlineGpuKernels : mlc::impl::OutlineGpuKernelsBase<OutlineGpuKernels> {
       if (function.isExternal())
         continue;
       bool isKernel = !mlc::kernelKind(function).empty();
-      bool isEntry = !isKernel && function.getNumArguments() == 1 && isa<LLVM::LLVMPointerType>(function.getArgumentTypes()[0]);
-      if ((isKernel && failed(outliner.outlineKernel(function))) || (isEntry && failed(outliner.outlineEntry(function))))
+      bool isEntry =
+          !isKernel && function.getNumArguments() == 1 && isa<LLVM::LLVMPointerType>(function.getArgumentTypes()[0]);
+      if ((isKernel && failed(outliner.outlineKernel(function))) ||
+          (isEntry && failed(outliner.outlineEntry(function))))
         return signalPassFailure();
     }
     outliner.finish();

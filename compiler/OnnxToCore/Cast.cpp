@@ -1,4 +1,4 @@
-// Cast and CastLike.
+// Cast, CastLike and BitCast.
 #include "compiler/OnnxToCore/Compose.h"
 
 using namespace mlir;
@@ -43,10 +43,25 @@ static Values castLike(Node &n, CoreBuilder &b) {
   return castTo(n, b, n.element(1));
 }
 
+// Integers of one width keep their bits when they are cast; core has no op for the bits of floats.
+static Values bitCast(Node &n, CoreBuilder &b) {
+  Expr x = n.in(0);
+  Type from = n.element(0), to = n.dtype("to", {});
+  if (!to)
+    return n.failed() ? failure() : n.fail("attribute 'to' is missing");
+  auto bits = [](Type t) { return t.isInteger(1) ? 8u : t.isIntOrFloat() ? t.getIntOrFloatBitWidth() : 0u; };
+  if (!n.check(bits(from) == bits(to), "{0} and {1} have different sizes", nameOf(from), nameOf(to)))
+    return failure();
+  if (from != to && !((kindOf(from) & (kInteger | kBool)) && (kindOf(to) & kInteger)))
+    return n.unsupported("the bits of {0} as {1}", nameOf(from), nameOf(to));
+  return convert(b, x, to);
+}
+
 static const Rule rules[] = {
     {"Cast", 1, castToNamed, 1, kData},
     {"Cast", 6, cast, 1, kData},
     {"CastLike", 15, castLike, 2, kData},
+    {"BitCast", 26, bitCast},
 };
 const ArrayRef<Rule> castRules(rules);
 

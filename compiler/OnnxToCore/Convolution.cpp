@@ -118,7 +118,7 @@ static Values convTranspose(Node &n, CoreBuilder &b) {
       total = std::max<int64_t>(0, outputPadding[d] + extent - strides[d]); // the output is stride times the input
     }
     if (total) {
-      int64_t half = *total >= 0 ? *total / 2 : -(-*total / 2);
+      int64_t half = llvm::divideFloorSigned(*total, 2);
       low = *autoPad == 1 ? half : *total - half;
       high = *total - low;
     }

@@ -33,21 +33,15 @@ static Values blackman(Node &n, CoreBuilder &b) { return window(n, b, 0.42, -0.5
 
 // ---- Fourier ------------------------------------------------------------------------------------------------------------
 
-/// weight(k) * function(2 pi rows[i] k / length), [rows, columns]
-static Expr matrix(CoreBuilder &b, Type element, int64_t rows, int64_t columns, int64_t length, bool isSine, llvm::function_ref<double(int64_t, int64_t)> weight) {
-  SmallVector<float> f32;
-  SmallVector<double> f64;
+/// weight(r) * function(2 pi r c / length), [rows, columns]. In f64: sums that should cancel to 0 would be 1e-6 in f32.
+static Expr matrix(CoreBuilder &b, int64_t rows, int64_t columns, int64_t length, bool isSine, llvm::function_ref<double(int64_t)> weight) {
+  SmallVector<double> values;
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < columns; ++c) {
-      double angle = 2 * kPi * double(r * c % length) / double(length), value = (isSine ? std::sin(angle) : std::cos(angle)) * weight(r, c);
-      if (element.isF64())
-        f64.push_back(value);
-      else
-        f32.push_back(float(value));
+      double angle = 2 * kPi * double(r * c % length) / double(length);
+      values.push_back((isSine ? std::sin(angle) : std::cos(angle)) * weight(r));
     }
-  if (element.isF64())
-    return b.constant(DenseElementsAttr::get(RankedTensorType::get({rows, columns}, element), ArrayRef<double>(f64)));
-  return convert(b, b.constant(DenseElementsAttr::get(RankedTensorType::get({rows, columns}, b.builder.getF32Type()), ArrayRef<float>(f32))), element);
+  return b.constant(DenseElementsAttr::get(RankedTensorType::get({rows, columns}, b.builder.getF64Type()), ArrayRef<double>(values)));
 }
 
 struct Transform {
@@ -76,18 +70,19 @@ static std::optional<Expr> transform(Node &n, CoreBuilder &b, Expr x, const Tran
     high[t.axis] = in - *have;
     x = b.pad(x, b.splat(0, element), constantSizes(b, low), constantSizes(b, high));
   }
-  auto weight = [&](int64_t r, int64_t) {
+  auto weight = [&](int64_t r) {
     double scale = t.isInverse ? 1.0 / double(t.length) : 1.0;
     return isToReal && r != 0 && 2 * r != t.length ? 2 * scale : scale; // the other half is the conjugate
   };
-  Expr cosine = matrix(b, element, in, out, t.length, false, weight), sine = matrix(b, element, in, out, t.length, true, weight);
+  Expr cosine = matrix(b, in, out, t.length, false, weight), sine = matrix(b, in, out, t.length, true, weight);
   auto times = [&](Expr v, Expr m) { // the new dimension comes last: back to its place
     Expr y = b.dot(v, m, {{}, {}, {t.axis}, {0}});
     SmallVector<int64_t> permutation = countingFrom(0, rank - 2);
     permutation.insert(permutation.begin() + t.axis, rank - 2);
     return b.transpose(y, permutation);
   };
-  auto last = [&](Expr v) { return b.unsqueeze(v, {rank - 1}); };
+  auto last = [&](Expr v) { return b.unsqueeze(convert(b, v, element), {rank - 1}); };
+  x = convert(b, x, b.builder.getF64Type());
   Expr real = at(x, rank - 1, 0);
   if (*parts == 1) {
     Expr a = times(real, cosine);

@@ -107,7 +107,7 @@ struct RowsEmitter {
   SmallVector<SmallVector<RowOp *>> stages;
   llvm::MapVector<Value, Value> fills; // buffer of row scalars -> its first value
   llvm::SmallPtrSet<Value, 8> scalars; // buffers that hold one value for each row
-  DenseMap<Value, size_t> stored;      // internal full buffer -> the last stage that needs it in memory
+  llvm::SmallPtrSet<Value, 4> stored;  // internal full buffers that a later stage reads
   DenseMap<Value, Value> scratch;      // internal full buffer -> the row's part of it
 
   RowsEmitter(func::FuncOp kernel, sched::TilingAttr tiling) : kernel(kernel), tiling(tiling), loc(kernel.getLoc()) {}
@@ -132,7 +132,7 @@ struct RowsEmitter {
   Value argument(OpBuilder &b, RowOp &op, OpOperand &operand, const Position &at, const Row &row,
                  ArrayRef<std::pair<Access, Value>> known);
   void emitPerRow(OpBuilder &b, RowOp &op, Row &row);
-  void emitStage(OpBuilder &b, MutableArrayRef<RowOp *> stage, size_t number, Row &row);
+  void emitStage(OpBuilder &b, MutableArrayRef<RowOp *> stage, Row &row);
   void emitRow(OpBuilder &b, ArrayRef<Value> indices);
   void allocateScratch(OpBuilder &b);
   LogicalResult emit();
@@ -367,7 +367,7 @@ void RowsEmitter::makeStages() {
         if (op->op.isDpsInit(&operand))
           writtenIn[buffer] = number;
         else if (auto found = writtenIn.find(buffer); found != writtenIn.end() && found->second != number)
-          stored[buffer] = number;
+          stored.insert(buffer);
       }
 }
 
@@ -417,7 +417,7 @@ void RowsEmitter::emitPerRow(OpBuilder &b, RowOp &op, Row &row) {
     row.scalars[bufferOf(op.result(number).get())] = value;
 }
 
-void RowsEmitter::emitStage(OpBuilder &b, MutableArrayRef<RowOp *> stage, size_t number, Row &row) {
+void RowsEmitter::emitStage(OpBuilder &b, MutableArrayRef<RowOp *> stage, Row &row) {
   RowOp &first = *stage.front();
   int64_t lanes = first.vectorizable ? tiling.getLanes() : 1;
   SmallVector<Value> sizes = loopSizes(b, first.op);
@@ -496,8 +496,7 @@ void RowsEmitter::emitStage(OpBuilder &b, MutableArrayRef<RowOp *> stage, size_t
         Value memref = result.get();
         AffineMap map = access.map;
         if (isInternal(access.buffer)) {
-          auto last = stored.find(access.buffer);
-          if (last == stored.end())
+          if (!stored.contains(access.buffer))
             continue; // nobody reads it from memory
           memref = scratch.lookup(access.buffer);
           map = rowPart(map);
@@ -541,11 +540,11 @@ void RowsEmitter::emitRow(OpBuilder &b, ArrayRef<Value> indices) {
   row.indices.assign(indices.begin(), indices.end());
   for (auto [buffer, value] : fills)
     row.scalars[buffer] = value;
-  for (auto [number, stage] : llvm::enumerate(stages))
+  for (SmallVector<RowOp *> &stage : stages)
     if (stage.front()->perRow)
       emitPerRow(b, *stage.front(), row);
     else
-      emitStage(b, stage, number, row);
+      emitStage(b, stage, row);
   // Row scalars that leave the kernel.
   llvm::SmallPtrSet<Value, 4> done;
   for (RowOp &op : llvm::reverse(ops))

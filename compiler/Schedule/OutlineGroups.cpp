@@ -377,9 +377,16 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
     auto memref = memoryOf(reshape.getSource());
     if (succeeded(memref))
       memref = contiguous(reshape.getSource(), *memref);
-    auto list = reshape.getShape().getDefiningOp<tensor::FromElementsOp>();
     if (failed(memref))
       return failure();
+    auto to = MemRefType::get(type.getShape(), type.getElementType());
+    if (type.hasStaticShape()) {
+      SmallVector<int64_t> strides;
+      int64_t offset;
+      (void)to.getStridesAndOffset(strides, offset);
+      return Value(memref::ReinterpretCastOp::create(b, loc, to, *memref, 0, type.getShape(), strides));
+    }
+    auto list = reshape.getShape().getDefiningOp<tensor::FromElementsOp>();
     if (!list)
       return reshape.emitError("the new shape is not known before the model runs");
     // The shape travels through a small array on the stack.
@@ -393,7 +400,7 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
         index = arith::IndexCastOp::create(b, loc, b.getIndexType(), index);
       memref::StoreOp::create(b, loc, index, shape, ValueRange{arith::ConstantIndexOp::create(b, loc, axis)});
     }
-    return Value(memref::ReshapeOp::create(b, loc, MemRefType::get(type.getShape(), type.getElementType()), *memref, shape));
+    return Value(memref::ReshapeOp::create(b, loc, to, *memref, shape));
   }
   if (auto cast = dyn_cast<tensor::CastOp>(definition)) {
     auto memref = memoryOf(cast.getSource());
@@ -419,6 +426,8 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
   // Asked for before it is made, by what will be placed in it: it is its destination's memory.
   if (auto insert = dyn_cast<tensor::InsertSliceOp>(definition); insert && bufferOwner(tensor) != tensor)
     return memoryOf(insert.getDest());
+  if (auto insert = dyn_cast<tensor::InsertSliceOp>(definition); insert && bufferOwner(tensor) != tensor)
+    return memoryOf(insert.getDest()); // asked for by what is placed into it, before the insertion itself is reached
   if (auto elements = dyn_cast<tensor::FromElementsOp>(definition)) {
     Value memref = allocate(type, {});
     for (auto [position, element] : llvm::enumerate(elements.getElements())) {

@@ -67,8 +67,7 @@ struct PlanTiling : mlc::impl::PlanTilingBase<PlanTiling> {
   void runOnOperation() override {
     func::FuncOp kernel = getOperation();
     StringRef kind = kernelKind(kernel);
-    bool isPlanned = kind == "pointwise" || kind == "rows" || kind == "contract";
-    if (!isPlanned && !(kind == "loops" && Machine::get(machine).gpu))
+    if (kind != "pointwise" && kind != "rows" && kind != "contract" && kind != "loops")
       return;
     auto generics = kernel.getOps<linalg::GenericOp>();
     if (generics.empty())

@@ -52,6 +52,30 @@ def test_images(mlc, digits, tmp_path):
     assert sorted(found) == [b"sm_80", b"sm_90a"]
 
 
+@pytest.mark.parametrize("device, images", [(80, ["sm_80"]), (90, ["sm_90a", "sm_80"])])
+def test_image_choice(mlc, digits, tmp_path, driver_path, device, images):
+    """The driver is given what the device can run; the first image that holds a kernel provides it. Values are the CPU's."""
+    for name, target in ("cpu", "cpu"), ("gpu", "cuda:sm_90a"):
+        subprocess.run([mlc, "compile", digits, f"--target={target}", "-o", tmp_path / f"{name}.so"], check=True)
+    logits = f"logits=@{tmp_path}/logits.npy"
+    run = ["--input", "random", "--dim", "batch=5"]
+    subprocess.run([mlc, "run", tmp_path / "cpu.so", *run, "--output", logits], check=True)
+    done = subprocess.run([mlc, "run", tmp_path / "gpu.so", *run, "--expect", logits], capture_output=True, text=True, check=False, env={
+        **os.environ, "LD_LIBRARY_PATH": str(driver_path.parent), "EMULATOR_DEVICE": str(device), "EMULATOR_LOG": "1"})
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"emulator: \.target (\w+)", done.stderr) == images
+
+
+@pytest.mark.parametrize("arch", ["sm_80", "sm_86", "sm_87", "sm_89", "sm_90", "sm_90a", "sm_100", "sm_100a", "sm_120"])
+def test_every_arch(mlc, digits, tmp_path, arch):
+    """Every row of the table: LLVM emits it, and ptxas takes it."""
+    done = subprocess.run([mlc, "compile", digits, f"--target=cuda:{arch}", "--emit=ptx", "-o", tmp_path / "kernels.ptx"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    if not shutil.which("ptxas"):
+        pytest.skip("NOT CHECKED: no ptxas on the PATH, PTX was not assembled")
+    subprocess.run(["ptxas", f"-arch={arch}", tmp_path / "kernels.ptx", "-o", tmp_path / "kernels.cubin"], check=True)
+
+
 @pytest.mark.parametrize("target", ["cuda:sm_70", "cuda:sm_999", "cuda:sm_80a"])
 def test_unknown_arch(mlc, digits, target):
     """LLVM would end the process over some of these."""

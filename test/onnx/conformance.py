@@ -45,6 +45,7 @@ REASON_LENGTH = 100
 GIB = 1 << 30
 SIZE_TYPES = {onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL}
 LIST_LENGTH = 16
+SIZE_ARGUMENTS = [("Resize", 2), ("Upsample", 1)]  # factors of sizes, which are no integers
 
 
 @dataclasses.dataclass
@@ -192,6 +193,8 @@ def inputs_to_know(case, error):
         is_size |= bool(re.search("depends on the data|depends on data|dynamic size|computed at run time", line))
     wanted &= set(files)
     if is_size and not wanted:
+        wanted |= {node.input[i] for node in model.graph.node for op_type, i in SIZE_ARGUMENTS
+                   if node.op_type == op_type and i < len(node.input)} & set(files)
         for value in model.graph.input:
             tensor = value.type.tensor_type
             shape = [dim.dim_value for dim in tensor.shape.dim]

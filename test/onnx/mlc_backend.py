@@ -140,9 +140,9 @@ def compile_model(model, output, *options, timeout=120, memory_bytes=None, mlc=M
 
 
 class Library:
-    """One loaded library and one handle of it."""
+    """One loaded library and one handle of it; `options` are more fields of mlc_options."""
 
-    def __init__(self, path, threads=1):
+    def __init__(self, path, threads=1, **options):
         self._library = ctypes.CDLL(os.path.abspath(path), mode=os.RTLD_LOCAL | os.RTLD_NOW)
         entry = self._library.mlc_model_v1
         entry.restype = ctypes.POINTER(Model)
@@ -158,8 +158,8 @@ class Library:
         self.train_inputs = self._infos(self.model.train_inputs, self.model.train_input_count)
         self.train_outputs = self._infos(self.model.train_outputs, self.model.train_output_count)
         self._handle = Handle()
-        options = Options(threads=threads)
-        self._check(self.model.create(ctypes.byref(options), ctypes.byref(self._handle)), None)
+        self._options = Options(threads=threads, **options)
+        self._check(self.model.create(ctypes.byref(self._options), ctypes.byref(self._handle)), None)
 
     def close(self):
         if self._handle:

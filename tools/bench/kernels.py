@@ -21,6 +21,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -297,6 +298,7 @@ def main():
     parser.add_argument("--perf", action="store_true", help="also perf's samples")
     parser.add_argument("--facts", action="store_true", help="only what the compiler says, without a run")
     args = parser.parse_args(arguments)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `kernels.py ... | head` ends quietly
     try:
         show(args, passed)
     except (models.UnknownModel, sides.CompileError) as error:

@@ -14,10 +14,10 @@ func.func @pointwise(%x: tensor<4x?xui8>) -> tensor<4x?xui8> {
 
 // -----
 // A stretched dimension of size 1 is dropped: maps stay projections.
-// CHECK-DAG: #[[ROW:.*]] = affine_map<(d0, d1) -> (d0)>
+// CHECK-DAG: #[[$ROW:.*]] = affine_map<(d0, d1) -> (d0)>
 // CHECK-LABEL: func @broadcast
 // CHECK: %[[V:.*]] = tensor.collapse_shape %{{.*}} {{\[\[}}0, 1]] : tensor<4x1xf32> into tensor<4xf32>
-// CHECK: linalg.generic {indexing_maps = [#[[ROW]], {{.*}}} ins(%[[V]]
+// CHECK: linalg.generic {indexing_maps = [#[[$ROW]], {{.*}}} ins(%[[V]]
 func.func @broadcast(%x: tensor<4x1xf32>) -> tensor<4x7xf32> {
   %0 = core.broadcast %x axes = [0, 1] sizes = [4, 7] : tensor<4x1xf32> to tensor<4x7xf32>
   return %0 : tensor<4x7xf32>
@@ -48,11 +48,12 @@ func.func @reduce_f16(%x: tensor<?x8xf16>) -> tensor<?xf16> {
 
 // -----
 // Padding is the neutral element; windows are maps of sums.
-// CHECK-DAG: #[[IN:.*]] = affine_map<(d0, d1, d2) -> (d0, d1 * 2 + d2)>
+// CHECK-DAG: #[[$IN:.*]] = affine_map<(d0, d1, d2) -> (d0, d1 * 2 + d2)>
 // CHECK-LABEL: func @window_reduce
 // CHECK-DAG: %[[LOWEST:.*]] = arith.constant 0xFF800000 : f32
-// CHECK: tensor.pad
-// CHECK: linalg.generic {indexing_maps = [#[[IN]], {{.*}}"parallel", "parallel", "reduction"
+// CHECK: linalg.fill ins(%[[LOWEST]]
+// CHECK: tensor.insert_slice %{{.*}}[0, 1] [%{{.*}}, 7] [1, 1]
+// CHECK: linalg.generic {indexing_maps = [#[[$IN]], {{.*}}"parallel", "parallel", "reduction"
 // CHECK: arith.maximumf
 func.func @window_reduce(%x: tensor<?x7xf32>) -> tensor<?x4xf32> {
   %0 = core.window_reduce max %x size = [1, 3] strides = [1, 2] dilations = [1, 1] pad_low = [0, 1] pad_high = [0, 1] : tensor<?x7xf32> to tensor<?x4xf32>
@@ -60,11 +61,11 @@ func.func @window_reduce(%x: tensor<?x7xf32>) -> tensor<?x4xf32> {
 }
 
 // -----
-// CHECK-DAG: #[[L:.*]] = affine_map<(d0, d1, d2, d3) -> (d0, d1, d3)>
-// CHECK-DAG: #[[R:.*]] = affine_map<(d0, d1, d2, d3) -> (d0, d3, d2)>
-// CHECK-DAG: #[[O:.*]] = affine_map<(d0, d1, d2, d3) -> (d0, d1, d2)>
+// CHECK-DAG: #[[$L:.*]] = affine_map<(d0, d1, d2, d3) -> (d0, d1, d3)>
+// CHECK-DAG: #[[$R:.*]] = affine_map<(d0, d1, d2, d3) -> (d0, d3, d2)>
+// CHECK-DAG: #[[$O:.*]] = affine_map<(d0, d1, d2, d3) -> (d0, d1, d2)>
 // CHECK-LABEL: func @dot
-// CHECK: linalg.generic {indexing_maps = [#[[L]], #[[R]], #[[O]]], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+// CHECK: linalg.generic {indexing_maps = [#[[$L]], #[[$R]], #[[$O]]], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
 // CHECK: arith.mulf
 // CHECK: arith.addf
 func.func @dot(%x: tensor<?x4x5xf32>, %y: tensor<?x5x6xf32>) -> tensor<?x4x6xf32> {

@@ -2,7 +2,7 @@
 // RUN: %mlc-opt %s -core-to-linalg -group-ops -outline-groups -split-input-file | FileCheck %s
 
 // A running sum from the end: the value before this element is stored.
-// CHECK-LABEL: func.func private @lowered
+// CHECK-LABEL: func.func private @kernel_0
 // CHECK: scf.for
 // CHECK: %{{.*}} = scf.for {{.*}} iter_args(%[[SUM:.*]] = %{{.*}}) -> (f32)
 // CHECK: %[[X:.*]] = memref.load
@@ -16,7 +16,7 @@ func.func @main(%x: tensor<4x7xf32> {onnx.name = "x", onnx.dims = ["", ""]}) -> 
 
 // -----
 // Indices outside are dropped, not written.
-// CHECK-LABEL: func.func private @lowered
+// CHECK-LABEL: func.func private @kernel_0
 // CHECK: arith.cmpi ult
 // CHECK: scf.if
 // CHECK: arith.maxui
@@ -29,7 +29,7 @@ func.func @main(%x: tensor<4x3xui8> {onnx.name = "x", onnx.dims = ["", ""]}, %i:
 
 // -----
 // A heap sort in place: no scratch, equal values in order of their positions.
-// CHECK-LABEL: func.func private @lowered
+// CHECK-LABEL: func.func private @kernel_0
 // CHECK-NOT: memref.alloc
 // CHECK: scf.while
 // CHECK: arith.cmpf ult

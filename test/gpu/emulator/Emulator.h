@@ -138,14 +138,16 @@ inline float fusedMultiplyAdd(float a, float b, float c) { return std::fma(a, b,
 inline double fusedMultiplyAdd(double a, double b, double c) { return std::fma(a, b, c); }
 /// Exact product and one rounding, by way of double: 22 + 11 bits fit.
 template <class T> T fusedMultiplyAdd(T a, T b, T c) {
-  return T(static_cast<float>(static_cast<double>(static_cast<float>(a)) * static_cast<float>(b) + static_cast<float>(c)));
+  return T(
+      static_cast<float>(static_cast<double>(static_cast<float>(a)) * static_cast<float>(b) + static_cast<float>(c)));
 }
 /// Saturates; NaN gives 0.
 template <class T, class F> T toInteger(F value) {
   double v = static_cast<double>(value);
   if (v != v)
     return 0;
-  double low = std::is_signed_v<T> ? -std::ldexp(1.0, 8 * sizeof(T) - 1) : 0, high = std::ldexp(1.0, 8 * sizeof(T) - std::is_signed_v<T>);
+  double low = std::is_signed_v<T> ? -std::ldexp(1.0, 8 * sizeof(T) - 1) : 0,
+         high = std::ldexp(1.0, 8 * sizeof(T) - std::is_signed_v<T>);
   if (v < low)
     return static_cast<T>(std::is_signed_v<T> ? uint64_t(1) << (8 * sizeof(T) - 1) : 0);
   if (v >= high)

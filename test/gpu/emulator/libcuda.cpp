@@ -155,9 +155,11 @@ void *loadPtx(const char *text) {
     fputs(text, file);
     fclose(file);
     std::string source = MLC_EMULATOR_SOURCE;
-    std::string command = "python3 '" + source + "/ptx_to_cpp.py' '" + work + ".ptx' '" + work + ".cpp' && " + MLC_EMULATOR_COMPILER +
-                          " -std=c++20 -O1 -march=native -ffp-contract=off -fwrapv -fPIC -shared -w -I'" + source + "' '" + work + ".cpp' -o '" + work +
-                          ".so' && mv '" + work + ".so' '" + library + "' && rm '" + work + ".ptx' '" + work + ".cpp'";
+    std::string command = "python3 '" + source + "/ptx_to_cpp.py' '" + work + ".ptx' '" + work + ".cpp' && " +
+                          MLC_EMULATOR_COMPILER +
+                          " -std=c++20 -O1 -march=native -ffp-contract=off -fwrapv -fPIC -shared -w -I'" + source +
+                          "' '" + work + ".cpp' -o '" + work + ".so' && mv '" + work + ".so' '" + library +
+                          "' && rm '" + work + ".ptx' '" + work + ".cpp'";
     if (system(command.c_str()) != 0)
       throw std::runtime_error("cannot translate " + work + ".ptx");
   }
@@ -247,7 +249,10 @@ int cuCtxPushCurrent_v2(void *) { return 0; }
 int cuCtxPopCurrent_v2(void **) { return 0; }
 int cuModuleLoadDataEx(void **module, const void *image, unsigned, int *, void **) {
   try {
-    *module = loadPtx(static_cast<const char *>(image));
+    const char *text = static_cast<const char *>(image), *target = strstr(text, ".target");
+    if (getenv("EMULATOR_LOG") && target)
+      fprintf(stderr, "emulator: %.*s\n", static_cast<int>(strcspn(target, "\n")), target);
+    *module = loadPtx(text);
     return 0;
   } catch (const std::exception &error) {
     return fails(error.what(), 218);
@@ -284,7 +289,8 @@ int cuStreamCreate(void **stream, unsigned) { return *stream = &block, 0; }
 int cuStreamDestroy_v2(void *) { return 0; }
 int cuStreamSynchronize(void *) { return 0; }
 
-int cuLaunchKernel(void *function, unsigned blocks, unsigned, unsigned, unsigned threads, unsigned, unsigned, unsigned, void *, void **arguments, void **) {
+int cuLaunchKernel(void *function, unsigned blocks, unsigned, unsigned, unsigned threads, unsigned, unsigned, unsigned,
+                   void *, void **arguments, void **) {
   const auto &kernel = *static_cast<const KernelInfo *>(function);
   if (threads > kernel.threadsMax)
     return fails("more threads than .maxntid", 1);
@@ -316,7 +322,8 @@ int cuLaunchKernel(void *function, unsigned blocks, unsigned, unsigned, unsigned
     }
     return 0;
   } catch (const std::exception &error) {
-    std::string message = std::string(kernel.name) + ", block " + std::to_string(atBlock) + ", thread " + std::to_string(atThread) + ": " + error.what();
+    std::string message = std::string(kernel.name) + ", block " + std::to_string(atBlock) + ", thread " +
+                          std::to_string(atThread) + ": " + error.what();
     fprintf(stderr, "emulator: %s\n", message.c_str());
     return fails(message, 700);
   }
