@@ -56,8 +56,9 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
       if (!value)
         value = ParameterOp::create(b, op.getLoc(), op.getType(), *op.getName());
       op.replaceAllUsesWith(value);
-      op.erase();
     }
+    for (ConstantOp op : constants) // at the end: one of them may be where the builder inserts
+      op.erase();
   }
 
   /// Adds the argument that the loss compares with; its batch dimension is the model's.

@@ -388,11 +388,17 @@ Value ContractEmitter::multiplyAccumulate(ArrayRef<Value> operands, Value accumu
   }
   SmallVector<Value> factors(operands);
   auto type = dyn_cast<VectorType>(accumulator.getType());
-  if (!type)
+  // Vectors of 16 bytes: the CPU may have no fma (SSE2), which would be a call for each lane; LLVM fuses where it can.
+  bool mayLackFma = type && type.getNumElements() * type.getElementTypeBitWidth() <= 128 && tiling.getLanes() == type.getNumElements();
+  if (!type && tiling.getLanes() == 1)
     return math::FmaOp::create(b, loc, factors[0], factors[1], accumulator);
   for (Value &factor : factors)
-    if (!isa<VectorType>(factor.getType()))
+    if (type && !isa<VectorType>(factor.getType()))
       factor = vector::BroadcastOp::create(b, loc, type, factor);
+  if (!type || mayLackFma) {
+    Value product = arith::MulFOp::create(b, loc, factors[0], factors[1], arith::FastMathFlags::contract);
+    return arith::AddFOp::create(b, loc, product, accumulator, arith::FastMathFlags::contract);
+  }
   return vector::FMAOp::create(b, loc, factors[0], factors[1], accumulator);
 }
 

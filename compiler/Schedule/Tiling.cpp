@@ -75,7 +75,8 @@ static int64_t chooseRowLoop(const LoopNest &nest, int64_t laneLoop) {
     for (const Access &access : llvm::ArrayRef(nest.accesses).drop_back())
       reuses |= access.step[index] == 0 && (laneLoop < 0 || access.step[laneLoop] != 0);
     // Later loops are nearer in memory; a loop of fewer than 4 iterations makes a poor tile.
-    double score = (reuses ? 100 : 0) + std::min<int64_t>(size, 8) + index * 0.1;
+    // An unknown size may be 1: a known one of at least 4 is the better choice.
+    double score = (reuses ? 100 : 0) + (loop.size == kUnknown ? 3.5 : std::min<int64_t>(size, 8)) + index * 0.1;
     if (score > bestScore)
       bestScore = score, best = static_cast<int64_t>(index);
   }

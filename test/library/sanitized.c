@@ -1,7 +1,8 @@
 /* A model and the runtime, both rebuilt with a sanitizer. The tables come from the ordinary library; @main and @main_sizes come from
  * `mlc compile --emit=llvm`, renamed. Weights, inputs and outputs are allocations of their exact sizes, so that a read or write
  * beside them is seen; several handles run at once, each with several threads, so that a race between tasks or handles is.
- * Arguments: threads per handle, then the sizes of the symbolic dimensions. */
+ * Arguments: threads per handle, then the sizes of the symbolic dimensions. With -DSHARED_OUTPUT
+ * all handles write to one output, with -DFREED_INPUT they read what is gone: a sanitizer must see either in the kernels. */
 /* Of posix_memalign, which takes any size. */
 #define _POSIX_C_SOURCE 200112L
 #include "mlc/abi.h"
@@ -59,6 +60,13 @@ static void *runHandle(void *argument) {
   mlc_options options = {.threads = threadCount};
   mlc_handle *handle = NULL;
   mlc_status status = mlc_rt_create(&program, &options, &handle);
+#if defined(SHARED_OUTPUT)
+  static float shared[1 << 16];
+  free(outputs[0]);
+  outputs[0] = shared;
+#elif defined(FREED_INPUT)
+  free((void *)inputs[0]);
+#endif
   for (int i = 0; i < RUNS && status == MLC_OK; ++i)
     status = mlc_rt_call(handle, 0, dims, inputs, outputs);
   if (status != MLC_OK) {
