@@ -51,7 +51,9 @@ static Values seluWith(Node &n, CoreBuilder &b, double alphaAbsent, double gamma
   return b.select(b.compare(Comparison::GT, x, 0.0), x * gamma, (b.exp(x) * alpha - alpha) * gamma);
 }
 static Values seluRounded(Node &n, CoreBuilder &b) { return seluWith(n, b, 1.6732f, 1.0507f); }
-static Values selu(Node &n, CoreBuilder &b) { return seluWith(n, b, 1.67326319217681884765625, 1.05070102214813232421875); }
+static Values selu(Node &n, CoreBuilder &b) {
+  return seluWith(n, b, 1.67326319217681884765625, 1.05070102214813232421875);
+}
 
 static Values celu(Node &n, CoreBuilder &b) {
   Expr x = n.in(0);
@@ -137,7 +139,8 @@ static Values clip(Node &n, CoreBuilder &b) {
     Expr bound = n.in(i);
     if (n.rank(i) == 1 && n.type(i).getDimSize(0) == 1)
       bound = b.squeeze(bound, {0}); // exporters write it so
-    if (!n.check(CoreBuilder::rankOf(bound) == 0, "bound (input {0}) is not a scalar but {1}", i, toString(n.type(i).getShape())) ||
+    if (!n.check(CoreBuilder::rankOf(bound) == 0, "bound (input {0}) is not a scalar but {1}", i,
+                 toString(n.type(i).getShape())) ||
         !n.sameElement({x, bound}))
       return llvm::failure();
     x = i == 1 ? b.maximum(x, bound) : b.minimum(x, bound);

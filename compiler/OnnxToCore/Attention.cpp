@@ -14,32 +14,39 @@ static std::optional<Expr> splitHeads(Node &n, int64_t i, int64_t heads) {
   if (n.rank(i) == 4)
     return x;
   auto hidden = staticDim(n, x, 2, "a hidden dimension");
-  if (!hidden || !n.check(heads > 0 && *hidden % heads == 0, "hidden size {0} cannot be divided into {1} heads", *hidden, heads))
+  if (!hidden ||
+      !n.check(heads > 0 && *hidden % heads == 0, "hidden size {0} cannot be divided into {1} heads", *hidden, heads))
     return std::nullopt;
   Sizes sizes = b.dims(x);
-  return b.transpose(b.reshape(x, {sizes[0], sizes[1], b.builder.getIndexAttr(heads), b.builder.getIndexAttr(*hidden / heads)}), {0, 2, 1, 3});
+  return b.transpose(
+      b.reshape(x, {sizes[0], sizes[1], b.builder.getIndexAttr(heads), b.builder.getIndexAttr(*hidden / heads)}),
+      {0, 2, 1, 3});
 }
 
 /// softmax(softcap(q k' * scale) + mask) v; query heads that share a key head are one longer sequence.
 static Values attention(Node &n, CoreBuilder &b) {
-  int64_t qHeads = n.i64("q_num_heads", 0), kvHeads = n.i64("kv_num_heads", 0), outputMode = n.i64("qk_matmul_output_mode", 0);
+  int64_t qHeads = n.i64("q_num_heads", 0), kvHeads = n.i64("kv_num_heads", 0),
+          outputMode = n.i64("qk_matmul_output_mode", 0);
   double softcap = n.f32("softcap", 0);
   bool isCausal = n.i64("is_causal", 0);
   Type element = n.element(0), softmaxType = n.dtype("softmax_precision", element);
   if (!softmaxType || !(kindOf(softmaxType) & kFloat))
     return n.fail("softmax_precision is not a float type");
-  if (!n.check(outputMode >= 0 && outputMode <= 3, "qk_matmul_output_mode is {0}", outputMode) || !n.check(n.rank(0) == n.rank(1) && n.rank(0) == n.rank(2), "ranks of Q, K and V differ"))
+  if (!n.check(outputMode >= 0 && outputMode <= 3, "qk_matmul_output_mode is {0}", outputMode) ||
+      !n.check(n.rank(0) == n.rank(1) && n.rank(0) == n.rank(2), "ranks of Q, K and V differ"))
     return failure();
-  auto q = splitHeads(n, 0, qHeads), k = q ? splitHeads(n, 1, kvHeads) : std::nullopt, v = k ? splitHeads(n, 2, kvHeads) : std::nullopt;
+  auto q = splitHeads(n, 0, qHeads), k = q ? splitHeads(n, 1, kvHeads) : std::nullopt,
+       v = k ? splitHeads(n, 2, kvHeads) : std::nullopt;
   if (!v || !n.sameElement({*q, *k}))
     return failure();
   OpFoldResult past = b.builder.getIndexAttr(0);
   if (n.has(4)) {
-    if (!n.check(n.has(5), "past_key without past_value") || !n.ranked(4, 4, 4, "past_key") || !n.ranked(5, 4, 4, "past_value") ||
-        !n.sameElement({*k, n.in(4)}) || !n.sameElement({*v, n.in(5)}))
+    if (!n.check(n.has(5), "past_key without past_value") || !n.ranked(4, 4, 4, "past_key") ||
+        !n.ranked(5, 4, 4, "past_value") || !n.sameElement({*k, n.in(4)}) || !n.sameElement({*v, n.in(5)}))
       return failure();
     for (int64_t d : {0, 1, 3})
-      if (!n.sameSize(b.dim(*k, d), b.dim(n.in(4), d), "sizes of key and past_key") || !n.sameSize(b.dim(*v, d), b.dim(n.in(5), d), "sizes of value and past_value"))
+      if (!n.sameSize(b.dim(*k, d), b.dim(n.in(4), d), "sizes of key and past_key") ||
+          !n.sameSize(b.dim(*v, d), b.dim(n.in(5), d), "sizes of value and past_value"))
         return failure();
     past = b.dim(n.in(4), 2);
     k = b.concat({n.in(4), *k}, 2);
@@ -49,16 +56,19 @@ static Values attention(Node &n, CoreBuilder &b) {
   auto queries = constantSize(qSizes[1]), keys = constantSize(kSizes[1]), depth = constantSize(qSizes[3]);
   if (!queries || !keys || !depth)
     return n.unsupported("a dynamic number or size of heads");
-  if (!n.check(*keys > 0 && *queries % *keys == 0, "{0} query heads for {1} key heads", *queries, *keys) || !n.sameSize(kSizes[1], vSizes[1], "heads of key and value") ||
-      !n.sameSize(kSizes[2], vSizes[2], "lengths of key and value") || !n.sameSize(qSizes[3], kSizes[3], "sizes of query and key") ||
-      !n.sameSize(qSizes[0], kSizes[0], "batch sizes") || !n.sameSize(qSizes[0], vSizes[0], "batch sizes"))
+  if (!n.check(*keys > 0 && *queries % *keys == 0, "{0} query heads for {1} key heads", *queries, *keys) ||
+      !n.sameSize(kSizes[1], vSizes[1], "heads of key and value") ||
+      !n.sameSize(kSizes[2], vSizes[2], "lengths of key and value") ||
+      !n.sameSize(qSizes[3], kSizes[3], "sizes of query and key") || !n.sameSize(qSizes[0], kSizes[0], "batch sizes") ||
+      !n.sameSize(qSizes[0], vSizes[0], "batch sizes"))
     return failure();
   double scale = n.hasAttr("scale") ? n.f32("scale", 1) : 1 / std::sqrt(double(std::max<int64_t>(*depth, 1)));
   int64_t shared = *queries / *keys;
   Sizes scoreSizes = {qSizes[0], qSizes[1], qSizes[2], kSizes[2]};
   Expr grouped = *q * scale;
   if (shared > 1)
-    grouped = b.reshape(grouped, {qSizes[0], kSizes[1], b.indexProduct(qSizes[2], b.builder.getIndexAttr(shared)), qSizes[3]});
+    grouped = b.reshape(grouped,
+                        {qSizes[0], kSizes[1], b.indexProduct(qSizes[2], b.builder.getIndexAttr(shared)), qSizes[3]});
   CoreBuilder::DotDims byDepth{{0, 1}, {0, 1}, {3}, {3}};
   Expr product = b.dot(grouped, *k, byDepth);
   if (shared > 1)
@@ -99,10 +109,14 @@ static Values attention(Node &n, CoreBuilder &b) {
     scores = b.select(b.compare(core::Comparison::LT, b.iota({kSizes[2]}, 0, i64), length), scores, hidden);
   }
   Expr weights = softmax(convert(b, scores, softmaxType), {3});
-  Expr debug = outputMode == 0 ? product : outputMode == 1 ? capped : outputMode == 2 ? scores : convert(b, weights, element);
+  Expr debug = outputMode == 0   ? product
+               : outputMode == 1 ? capped
+               : outputMode == 2 ? scores
+                                 : convert(b, weights, element);
   Expr factors = convert(b, weights, CoreBuilder::elementOf(*v));
   if (shared > 1)
-    factors = b.reshape(factors, {qSizes[0], kSizes[1], b.indexProduct(qSizes[2], b.builder.getIndexAttr(shared)), kSizes[2]});
+    factors = b.reshape(factors,
+                        {qSizes[0], kSizes[1], b.indexProduct(qSizes[2], b.builder.getIndexAttr(shared)), kSizes[2]});
   Expr y = b.dot(factors, *v, {{0, 1}, {0, 1}, {3}, {2}});
   if (shared > 1)
     y = b.reshape(y, {qSizes[0], qSizes[1], qSizes[2], vSizes[3]});
@@ -124,17 +138,20 @@ static Values rotaryEmbedding(Node &n, CoreBuilder &b) {
   if (!size)
     return failure();
   rotated = rotated == 0 ? *size : rotated;
-  if (!n.check(rotated > 0 && rotated <= *size && rotated % 2 == 0, "rotary_embedding_dim {0} does not fit head size {1}", rotated, *size))
+  if (!n.check(rotated > 0 && rotated <= *size && rotated % 2 == 0,
+               "rotary_embedding_dim {0} does not fit head size {1}", rotated, *size))
     return failure();
   if (n.has(3)) {
-    if (!n.ranked(1, 2, 2, "cos_cache") || !n.ranked(2, 2, 2, "sin_cache") || !n.elementIs(3, kInteger, "position_ids") || !n.ranked(3, 1, 2, "position_ids"))
+    if (!n.ranked(1, 2, 2, "cos_cache") || !n.ranked(2, 2, 2, "sin_cache") ||
+        !n.elementIs(3, kInteger, "position_ids") || !n.ranked(3, 1, 2, "position_ids"))
       return failure();
     cosine = b.gather(cosine, n.in(3), 0);
     sine = b.gather(sine, n.in(3), 0);
   }
   for (Expr cache : {cosine, sine})
     if (!n.check(CoreBuilder::rankOf(cache) == 3, "caches have rank {0} instead of 3", CoreBuilder::rankOf(cache)) ||
-        !n.sameSize(b.dim(cache, 2), b.builder.getIndexAttr(rotated / 2), "sizes of a cache and half of rotary_embedding_dim"))
+        !n.sameSize(b.dim(cache, 2), b.builder.getIndexAttr(rotated / 2),
+                    "sizes of a cache and half of rotary_embedding_dim"))
       return failure();
   cosine = b.unsqueeze(cosine, {1});
   sine = b.unsqueeze(sine, {1});
@@ -151,7 +168,8 @@ static Values rotaryEmbedding(Node &n, CoreBuilder &b) {
   Expr real = x1 * cosine - x2 * sine, imaginary = x1 * sine + x2 * cosine;
   Sizes whole = sizes;
   whole[3] = index(rotated);
-  Expr y = isInterleaved ? b.reshape(b.concat({b.unsqueeze(real, {4}), b.unsqueeze(imaginary, {4})}, 4), whole) : b.concat({real, imaginary}, 3);
+  Expr y = isInterleaved ? b.reshape(b.concat({b.unsqueeze(real, {4}), b.unsqueeze(imaginary, {4})}, 4), whole)
+                         : b.concat({real, imaginary}, 3);
   if (rotated < *size)
     y = b.concat({y, part(*x, 3, index(rotated), index(*size - rotated))}, 3);
   if (n.rank(0) == 3)

@@ -29,8 +29,18 @@ static Values cast(Node &n, CoreBuilder &b) {
 static Values castToNamed(Node &n, CoreBuilder &b) {
   std::string to = llvm::StringRef(n.str("to", "")).upper();
   int64_t number = llvm::StringSwitch<int64_t>(to)
-                       .Case("FLOAT", 1).Case("UINT8", 2).Case("INT8", 3).Case("UINT16", 4).Case("INT16", 5).Case("INT32", 6)
-                       .Case("INT64", 7).Case("BOOL", 9).Case("FLOAT16", 10).Case("DOUBLE", 11).Case("UINT32", 12).Case("UINT64", 13)
+                       .Case("FLOAT", 1)
+                       .Case("UINT8", 2)
+                       .Case("INT8", 3)
+                       .Case("UINT16", 4)
+                       .Case("INT16", 5)
+                       .Case("INT32", 6)
+                       .Case("INT64", 7)
+                       .Case("BOOL", 9)
+                       .Case("FLOAT16", 10)
+                       .Case("DOUBLE", 11)
+                       .Case("UINT32", 12)
+                       .Case("UINT64", 13)
                        .Default(0);
   Type element = elementFromOnnx(number, n.context());
   if (!n.check(bool(element), "type \"{0}\" is not known", to))

@@ -41,7 +41,8 @@ Values reshapeChecked(Node &n, Value x, const Sizes &sizes) {
     count *= constantSize(size).value_or(1);
   }
   if (isStatic && type.getNumElements() != count)
-    return n.fail("{0} elements cannot be reshaped from {1} to {2}", type.getNumElements(), toString(type.getShape()), toString(sizes));
+    return n.fail("{0} elements cannot be reshaped from {1} to {2}", type.getNumElements(), toString(type.getShape()),
+                  toString(sizes));
   return n.b.reshape(x, sizes);
 }
 
@@ -73,7 +74,8 @@ Expr lowest(CoreBuilder &b, Type element) {
     return b.splat(-INFINITY, element);
   unsigned bits = element.getIntOrFloatBitWidth();
   bool isUnsigned = element.isUnsignedInteger() || bits == 1;
-  return scalar(b, element, b.builder.getIntegerAttr(element, isUnsigned ? APInt::getZero(bits) : APInt::getSignedMinValue(bits)));
+  return scalar(b, element,
+                b.builder.getIntegerAttr(element, isUnsigned ? APInt::getZero(bits) : APInt::getSignedMinValue(bits)));
 }
 
 Expr highest(CoreBuilder &b, Type element) {
@@ -81,12 +83,18 @@ Expr highest(CoreBuilder &b, Type element) {
     return b.splat(INFINITY, element);
   unsigned bits = element.getIntOrFloatBitWidth();
   bool isUnsigned = element.isUnsignedInteger() || bits == 1;
-  return scalar(b, element, b.builder.getIntegerAttr(element, isUnsigned ? APInt::getAllOnes(bits) : APInt::getSignedMaxValue(bits)));
+  return scalar(
+      b, element,
+      b.builder.getIntegerAttr(element, isUnsigned ? APInt::getAllOnes(bits) : APInt::getSignedMaxValue(bits)));
 }
 
-Expr convert(CoreBuilder &b, Value x, Type element) { return CoreBuilder::elementOf(x) == element ? b.expr(x) : b.cast(x, element); }
+Expr convert(CoreBuilder &b, Value x, Type element) {
+  return CoreBuilder::elementOf(x) == element ? b.expr(x) : b.cast(x, element);
+}
 
-Type accumulatorOf(Type element) { return element.isF16() || element.isBF16() ? Float32Type::get(element.getContext()) : element; }
+Type accumulatorOf(Type element) {
+  return element.isF16() || element.isBF16() ? Float32Type::get(element.getContext()) : element;
+}
 
 // ---- functions ------------------------------------------------------------------------------------------------------
 
@@ -160,17 +168,22 @@ std::optional<SpatialAttributes> spatialAttributes(Node &n, Value x, ArrayRef<in
   auto autoPad = n.choice("auto_pad", "NOTSET", {"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"});
   if (!autoPad || n.failed())
     return std::nullopt;
-  if (!n.check(s.kernel.size() == count, "kernel_shape has {0} entries for {1} spatial dimensions", s.kernel.size(), count) ||
-      !n.check(kernelShape.empty() || ArrayRef<int64_t>(s.kernel) == kernelShape, "kernel_shape is {0}, but the weights' is {1}",
-               toString(s.kernel), toString(kernelShape)) ||
-      !n.check(s.strides.size() == count, "strides has {0} entries for {1} spatial dimensions", s.strides.size(), count) ||
-      !n.check(s.dilations.size() == count, "dilations has {0} entries for {1} spatial dimensions", s.dilations.size(), count) ||
+  if (!n.check(s.kernel.size() == count, "kernel_shape has {0} entries for {1} spatial dimensions", s.kernel.size(),
+               count) ||
+      !n.check(kernelShape.empty() || ArrayRef<int64_t>(s.kernel) == kernelShape,
+               "kernel_shape is {0}, but the weights' is {1}", toString(s.kernel), toString(kernelShape)) ||
+      !n.check(s.strides.size() == count, "strides has {0} entries for {1} spatial dimensions", s.strides.size(),
+               count) ||
+      !n.check(s.dilations.size() == count, "dilations has {0} entries for {1} spatial dimensions", s.dilations.size(),
+               count) ||
       !n.check(pads.size() == 2 * count, "pads has {0} entries for {1} spatial dimensions", pads.size(), count))
     return std::nullopt;
   for (size_t i = 0; i < count; ++i) {
-    if (!n.check(s.kernel[i] > 0 && s.strides[i] > 0 && s.dilations[i] > 0, "kernel {0}, stride {1} and dilation {2} must be positive",
-                 s.kernel[i], s.strides[i], s.dilations[i]) ||
-        !n.check(s.kernel[i] < (1 << 30) && s.strides[i] < (1 << 30) && s.dilations[i] < (1 << 30), "a window is too large") ||
+    if (!n.check(s.kernel[i] > 0 && s.strides[i] > 0 && s.dilations[i] > 0,
+                 "kernel {0}, stride {1} and dilation {2} must be positive", s.kernel[i], s.strides[i],
+                 s.dilations[i]) ||
+        !n.check(s.kernel[i] < (1 << 30) && s.strides[i] < (1 << 30) && s.dilations[i] < (1 << 30),
+                 "a window is too large") ||
         !n.check(std::abs(pads[i]) < (1 << 30) && std::abs(pads[i + count]) < (1 << 30), "a padding is too large"))
       return std::nullopt;
     if (pads[i] < 0 || pads[i + count] < 0) {
@@ -187,7 +200,8 @@ std::optional<SpatialAttributes> spatialAttributes(Node &n, Value x, ArrayRef<in
         (void)n.unsupported("auto_pad with stride {0} on a dynamic size", stride);
         return std::nullopt;
       }
-      int64_t total = stride == 1 ? extent - 1 : std::max<int64_t>(0, (llvm::divideCeil(size, stride) - 1) * stride + extent - size);
+      int64_t total = stride == 1 ? extent - 1
+                                  : std::max<int64_t>(0, (llvm::divideCeil(size, stride) - 1) * stride + extent - size);
       low = *autoPad == 1 ? total / 2 : total - total / 2;
       high = total - low;
     }
@@ -205,8 +219,9 @@ std::optional<SpatialAttributes> spatialAttributes(Node &n, Value x, ArrayRef<in
       if (out > 0 && extra == 0) // windows that a floor would count and ceil with the rule above does not
         extra = 0;
     }
-    if (!ShapedType::isDynamic(size) && !n.check(size + low + high + extra >= extent, "a window of extent {0} does not fit into size {1} with padding {2} and {3}",
-                                                 extent, size, low, high))
+    if (!ShapedType::isDynamic(size) &&
+        !n.check(size + low + high + extra >= extent,
+                 "a window of extent {0} does not fit into size {1} with padding {2} and {3}", extent, size, low, high))
       return std::nullopt;
     s.padLow.push_back(low);
     s.padHigh.push_back(high);
@@ -240,7 +255,8 @@ std::optional<Expr> legacyOperand(Node &n, Expr x, Expr y) {
   if (!mayBroadcast || !hasAxis)
     return y;
   axis += axis < 0 ? xRank : 0;
-  if (!n.check(axis >= 0 && axis + yRank <= xRank, "axis {0} is out of range for ranks {1} and {2}", axis, xRank, yRank))
+  if (!n.check(axis >= 0 && axis + yRank <= xRank, "axis {0} is out of range for ranks {1} and {2}", axis, xRank,
+               yRank))
     return std::nullopt;
   SmallVector<int64_t> added = countingFrom(yRank, xRank - axis - yRank);
   return added.empty() ? y : n.b.unsqueeze(y, added);

@@ -16,16 +16,19 @@ static Values constant(Node &n, CoreBuilder &b) {
   if (n.hasAttr("value_int"))
     return b.constant(DenseElementsAttr::get(RankedTensorType::get({}, b.builder.getI64Type()), n.i64("value_int", 0)));
   if (n.hasAttr("value_float"))
-    return b.constant(DenseElementsAttr::get(RankedTensorType::get({}, b.builder.getF32Type()), float(n.f32("value_float", 0))));
+    return b.constant(
+        DenseElementsAttr::get(RankedTensorType::get({}, b.builder.getF32Type()), float(n.f32("value_float", 0))));
   if (n.hasAttr("value_ints")) {
     SmallVector<int64_t> values = n.ints("value_ints");
-    return b.constant(DenseElementsAttr::get(vector(values.size(), IntegerType::get(context, 64)), ArrayRef<int64_t>(values)));
+    return b.constant(
+        DenseElementsAttr::get(vector(values.size(), IntegerType::get(context, 64)), ArrayRef<int64_t>(values)));
   }
   if (n.hasAttr("value_floats")) {
     SmallVector<float> values;
     for (double value : n.floats("value_floats"))
       values.push_back(value);
-    return b.constant(DenseElementsAttr::get(vector(values.size(), Float32Type::get(context)), ArrayRef<float>(values)));
+    return b.constant(
+        DenseElementsAttr::get(vector(values.size(), Float32Type::get(context)), ArrayRef<float>(values)));
   }
   for (const char *name : {"value_string", "value_strings", "sparse_value"})
     if (n.hasAttr(name))
@@ -58,14 +61,15 @@ static Values range(Node &n, CoreBuilder &b) {
   Type element = n.element(0);
   Expr start = b.reshape(n.in(0), {}), delta = b.reshape(n.in(2), {});
   OpFoldResult count;
-  bool isStatic = constantOf(n.in(0)) && constantOf(n.in(1)) && constantOf(n.in(2));
+  bool isStatic = n.known.isConstant(b, n.in(0)) && n.known.isConstant(b, n.in(1)) && n.known.isConstant(b, n.in(2));
   if ((kindOf(element) == kFloat && !isStatic) || (kindOf(element) != kFloat && !n.known.find(b, n.in(2)))) {
     Type f64 = b.builder.getF64Type();
     Expr distance = convert(b, b.reshape(n.in(1), {}), f64) - convert(b, start, f64);
     Expr length = b.maximum(b.unary("ceil", distance / convert(b, delta, f64)), 0.0);
     count = b.extractIndex(b.cast(length, b.builder.getI64Type()));
   } else if (kindOf(element) == kFloat) {
-    auto from = n.constantFloats(0, "a float start"), to = n.constantFloats(1, "a float limit"), step = n.constantFloats(2, "a float delta");
+    auto from = n.constantFloats(0, "a float start"), to = n.constantFloats(1, "a float limit"),
+         step = n.constantFloats(2, "a float delta");
     if (!from || !to || !step || !n.check(step->front() != 0, "delta is 0"))
       return failure();
     double length = std::ceil((to->front() - from->front()) / step->front());
@@ -75,18 +79,21 @@ static Values range(Node &n, CoreBuilder &b) {
   } else {
     auto from = n.size(0), to = n.size(1);
     auto step = n.constantInts(2, "delta");
-    if (!from || !to || !step || !n.check(step->front() != 0, "delta is 0") || !n.check(step->front() != INT64_MIN, "delta is too small"))
+    if (!from || !to || !step || !n.check(step->front() != 0, "delta is 0") ||
+        !n.check(step->front() != INT64_MIN, "delta is too small"))
       return failure();
     int64_t by = step->front();
     auto a = constantSize(*from), c = constantSize(*to);
     if (a && c) {
-      __int128 distance = by > 0 ? __int128(*c) - *a : __int128(*a) - *c, length = distance <= 0 ? 0 : (distance + std::abs(by) - 1) / std::abs(by);
+      __int128 distance = by > 0 ? __int128(*c) - *a : __int128(*a) - *c,
+               length = distance <= 0 ? 0 : (distance + std::abs(by) - 1) / std::abs(by);
       if (!n.check(length <= kElementsMax, "the range has too many elements"))
         return failure();
       count = b.builder.getIndexAttr(int64_t(length));
     } else {
       OpFoldResult zero = b.builder.getIndexAttr(0);
-      OpFoldResult distance = by > 0 ? (a == 0 ? *to : b.indexDifference(*to, *from)) : (c == 0 ? *from : b.indexDifference(*from, *to));
+      OpFoldResult distance =
+          by > 0 ? (a == 0 ? *to : b.indexDifference(*to, *from)) : (c == 0 ? *from : b.indexDifference(*from, *to));
       if (!n.known.isNonNegative(distance))
         distance = b.indexMax(distance, zero);
       count = std::abs(by) == 1 ? distance : b.indexCeilDiv(distance, b.builder.getIndexAttr(std::abs(by)));

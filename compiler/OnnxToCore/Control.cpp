@@ -30,7 +30,8 @@ static std::optional<bool> knownTruth(Node &n, Value v) {
 static Values ifRule(Node &n, CoreBuilder &b) {
   Expr condition = n.in(0);
   Region *thenBranch = subgraph(n, "then_branch"), *elseBranch = subgraph(n, "else_branch");
-  if (!thenBranch || !elseBranch || !n.check(n.type(0).hasStaticShape() && n.type(0).getNumElements() == 1, "the condition is not a scalar"))
+  if (!thenBranch || !elseBranch ||
+      !n.check(n.type(0).hasStaticShape() && n.type(0).getNumElements() == 1, "the condition is not a scalar"))
     return failure();
   if (auto known = knownTruth(n, condition))
     return n.inlineRegion(*known ? *thenBranch : *elseBranch, {});
@@ -38,13 +39,15 @@ static Values ifRule(Node &n, CoreBuilder &b) {
   Values a = n.inlineRegion(*thenBranch, {}), c = a.failed() ? a : n.inlineRegion(*elseBranch, {});
   if (c.failed())
     return failure();
-  if (!n.check(a.get().size() == c.get().size(), "the branches have {0} and {1} outputs", a.get().size(), c.get().size()))
+  if (!n.check(a.get().size() == c.get().size(), "the branches have {0} and {1} outputs", a.get().size(),
+               c.get().size()))
     return failure();
   SmallVector<Value> results;
   Expr scalar = b.reshape(condition, {});
   for (auto [x, y] : llvm::zip_equal(a.get(), c.get())) {
     if (x.getType() != y.getType() || !CoreBuilder::typeOf(x).hasStaticShape())
-      return n.unsupported("a condition that is computed at run time, with branches of types {0} and {1},", x.getType(), y.getType());
+      return n.unsupported("a condition that is computed at run time, with branches of types {0} and {1},", x.getType(),
+                           y.getType());
     results.push_back(b.select(scalar, x, y));
   }
   return results;
@@ -87,12 +90,14 @@ static Values loop(Node &n, CoreBuilder &b) {
       break;
     if (i >= kStepsMax)
       return n.unsupported("a loop of more than {0} steps", kStepsMax);
-    SmallVector<Value> arguments = {b.constant(DenseElementsAttr::get(RankedTensorType::get({}, b.builder.getI64Type()), i)), condition};
+    SmallVector<Value> arguments = {
+        b.constant(DenseElementsAttr::get(RankedTensorType::get({}, b.builder.getI64Type()), i)), condition};
     arguments.append(states);
     Values results = n.inlineRegion(*body, arguments);
     if (results.failed())
       return failure();
-    if (!n.check(int64_t(results.get().size()) >= 1 + stateCount + int64_t(outputs.size()), "the body has {0} outputs", results.get().size()))
+    if (!n.check(int64_t(results.get().size()) >= 1 + stateCount + int64_t(outputs.size()), "the body has {0} outputs",
+                 results.get().size()))
       return failure();
     condition = b.expr(results.get()[0]);
     states.assign(results.get().begin() + 1, results.get().begin() + 1 + stateCount);
@@ -114,14 +119,17 @@ static Values loop(Node &n, CoreBuilder &b) {
 // body(states..., slices...) -> states..., outputs...
 static Values scan(Node &n, CoreBuilder &b) {
   Region *body = subgraph(n, "body");
-  int64_t scanCount = n.i64("num_scan_inputs", 0), stateCount = n.inputCount() - scanCount, outputCount = n.outputCount() - stateCount;
-  if (!body || !n.check(scanCount > 0 && stateCount >= 0 && outputCount >= 0, "num_scan_inputs is {0} for {1} inputs", scanCount, n.inputCount()))
+  int64_t scanCount = n.i64("num_scan_inputs", 0), stateCount = n.inputCount() - scanCount,
+          outputCount = n.outputCount() - stateCount;
+  if (!body || !n.check(scanCount > 0 && stateCount >= 0 && outputCount >= 0, "num_scan_inputs is {0} for {1} inputs",
+                        scanCount, n.inputCount()))
     return failure();
-  SmallVector<int64_t> inAxes = n.ints("scan_input_axes", SmallVector<int64_t>(scanCount, 0)), outAxes = n.ints("scan_output_axes", SmallVector<int64_t>(outputCount, 0)),
+  SmallVector<int64_t> inAxes = n.ints("scan_input_axes", SmallVector<int64_t>(scanCount, 0)),
+                       outAxes = n.ints("scan_output_axes", SmallVector<int64_t>(outputCount, 0)),
                        inReversed = n.ints("scan_input_directions", SmallVector<int64_t>(scanCount, 0)),
                        outReversed = n.ints("scan_output_directions", SmallVector<int64_t>(outputCount, 0));
-  if (!n.check(int64_t(inAxes.size()) == scanCount && int64_t(inReversed.size()) == scanCount && int64_t(outAxes.size()) == outputCount &&
-                   int64_t(outReversed.size()) == outputCount,
+  if (!n.check(int64_t(inAxes.size()) == scanCount && int64_t(inReversed.size()) == scanCount &&
+                   int64_t(outAxes.size()) == outputCount && int64_t(outReversed.size()) == outputCount,
                "axes or directions do not fit {0} inputs and {1} outputs", scanCount, outputCount))
     return failure();
   SmallVector<Value> states;
@@ -134,7 +142,8 @@ static Values scan(Node &n, CoreBuilder &b) {
   for (int64_t i = 0; i < scanCount; ++i) {
     auto axis = n.axis(inAxes[i], n.rank(stateCount + i));
     auto size = axis ? staticDim(n, n.in(stateCount + i), *axis, "a scanned dimension") : std::nullopt;
-    if (!size || !n.check(!steps || *steps == *size, "scanned dimensions differ: {0} and {1}", steps.value_or(0), *size))
+    if (!size ||
+        !n.check(!steps || *steps == *size, "scanned dimensions differ: {0} and {1}", steps.value_or(0), *size))
       return failure();
     inAxes[i] = *axis;
     steps = size;
@@ -147,7 +156,8 @@ static Values scan(Node &n, CoreBuilder &b) {
     for (int64_t i = 0; i < scanCount; ++i)
       arguments.push_back(at(n.in(stateCount + i), inAxes[i], inReversed[i] ? *steps - 1 - t : t));
     Values results = n.inlineRegion(*body, arguments);
-    if (results.failed() || !n.check(int64_t(results.get().size()) == stateCount + outputCount, "the body has {0} outputs", results.get().size()))
+    if (results.failed() || !n.check(int64_t(results.get().size()) == stateCount + outputCount,
+                                     "the body has {0} outputs", results.get().size()))
       return failure();
     states.assign(results.get().begin(), results.get().begin() + stateCount);
     for (int64_t k = 0; k < outputCount; ++k)

@@ -9,7 +9,8 @@ static Values withBias(Node &n, CoreBuilder &b, Expr y, int64_t input) {
   if (!n.has(input))
     return y;
   Expr bias = n.in(input);
-  if (!n.ranked(input, 1, 1, "the bias") || !n.sameSize(b.dim(bias, 0), b.dim(y, 1), "sizes of bias and output channels") || !n.sameElement({y, bias}))
+  if (!n.ranked(input, 1, 1, "the bias") ||
+      !n.sameSize(b.dim(bias, 0), b.dim(y, 1), "sizes of bias and output channels") || !n.sameElement({y, bias}))
     return failure();
   return y + perChannel(bias, CoreBuilder::rankOf(y));
 }
@@ -18,7 +19,8 @@ static Values withBias(Node &n, CoreBuilder &b, Expr y, int64_t input) {
 static std::optional<SmallVector<int64_t>> kernelOf(Node &n, Expr x, Expr w) {
   int64_t rank = CoreBuilder::rankOf(x);
   if (!n.check(rank >= 3, "the input has rank {0}: there is no spatial dimension", rank) ||
-      !n.check(CoreBuilder::rankOf(w) == rank, "the weights have rank {0}, the input {1}", CoreBuilder::rankOf(w), rank))
+      !n.check(CoreBuilder::rankOf(w) == rank, "the weights have rank {0}, the input {1}", CoreBuilder::rankOf(w),
+               rank))
     return std::nullopt;
   SmallVector<int64_t> kernel;
   for (int64_t d = 2; d < rank; ++d) {
@@ -37,11 +39,14 @@ static Values conv(Node &n, CoreBuilder &b) {
   int64_t groups = n.i64("group", 1);
   if (!s || !n.sameElement({x, w}))
     return failure();
-  auto channels = staticDim(n, w, 1, "the weights' input channel dimension"), out = staticDim(n, w, 0, "the weights' output channel dimension");
-  if (!channels || !out || !n.check(groups > 0 && *out % groups == 0, "{0} output channels cannot be divided into {1} groups", *out, groups))
+  auto channels = staticDim(n, w, 1, "the weights' input channel dimension"),
+       out = staticDim(n, w, 0, "the weights' output channel dimension");
+  if (!channels || !out ||
+      !n.check(groups > 0 && *out % groups == 0, "{0} output channels cannot be divided into {1} groups", *out, groups))
     return failure();
   auto have = constantSize(b.dim(x, 1));
-  if (!n.check(!have || *have == *channels * groups, "the input has {0} channels, the weights expect {1}", have.value_or(0), *channels * groups))
+  if (!n.check(!have || *have == *channels * groups, "the input has {0} channels, the weights expect {1}",
+               have.value_or(0), *channels * groups))
     return failure();
   CoreBuilder::ConvDims dims;
   dims.strides = s->strides;
@@ -57,19 +62,22 @@ static Values conv(Node &n, CoreBuilder &b) {
 static Expr transposedWeights(CoreBuilder &b, Expr w, int64_t groups) {
   auto shape = CoreBuilder::typeOf(w).getShape();
   int64_t rank = shape.size();
-  SmallVector<int64_t> split = {groups, shape[0] / groups}, permutation = {0, 2, 1}, merged = {groups * shape[1], shape[0] / groups};
+  SmallVector<int64_t> split = {groups, shape[0] / groups}, permutation = {0, 2, 1},
+                       merged = {groups * shape[1], shape[0] / groups};
   for (int64_t d = 1; d < rank; ++d)
     split.push_back(shape[d]);
   for (int64_t d = 2; d < rank; ++d) {
     permutation.push_back(d + 1);
     merged.push_back(shape[d]);
   }
-  Expr swapped = groups == 1 ? b.transpose(w, [&] {
-    SmallVector<int64_t> p = countingFrom(0, rank);
-    std::swap(p[0], p[1]);
-    return p;
-  }())
-                             : b.reshape(b.transpose(b.reshape(w, constantSizes(b, split)), permutation), constantSizes(b, merged));
+  Expr swapped = groups == 1 ? b.transpose(w,
+                                           [&] {
+                                             SmallVector<int64_t> p = countingFrom(0, rank);
+                                             std::swap(p[0], p[1]);
+                                             return p;
+                                           }())
+                             : b.reshape(b.transpose(b.reshape(w, constantSizes(b, split)), permutation),
+                                         constantSizes(b, merged));
   return b.reverse(swapped, countingFrom(2, rank - 2));
 }
 
@@ -79,17 +87,23 @@ static Values convTranspose(Node &n, CoreBuilder &b) {
   if (!kernel || !staticShape(n, w, "the weights"))
     return failure();
   int64_t count = kernel->size(), groups = n.i64("group", 1), channels = n.type(1).getDimSize(0);
-  SmallVector<int64_t> given = n.ints("kernel_shape", *kernel), strides = n.ints("strides", SmallVector<int64_t>(count, 1)),
-                       dilations = n.ints("dilations", SmallVector<int64_t>(count, 1)), pads = n.ints("pads", SmallVector<int64_t>(2 * count, 0)),
-                       outputPadding = n.ints("output_padding", SmallVector<int64_t>(count, 0)), outputShape = n.ints("output_shape");
+  SmallVector<int64_t> given = n.ints("kernel_shape", *kernel),
+                       strides = n.ints("strides", SmallVector<int64_t>(count, 1)),
+                       dilations = n.ints("dilations", SmallVector<int64_t>(count, 1)),
+                       pads = n.ints("pads", SmallVector<int64_t>(2 * count, 0)),
+                       outputPadding = n.ints("output_padding", SmallVector<int64_t>(count, 0)),
+                       outputShape = n.ints("output_shape");
   auto autoPad = n.choice("auto_pad", "NOTSET", {"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"});
   if (int64_t(outputShape.size()) == count + 2) // some exporters include batch and channels
     outputShape.erase(outputShape.begin(), outputShape.begin() + 2);
-  if (!autoPad || n.failed() || !n.sameElement({x, w}) || !n.check(given == *kernel, "kernel_shape is {0}, but the weights' is {1}", toString(given), toString(*kernel)) ||
-      !n.check(int64_t(strides.size()) == count && int64_t(dilations.size()) == count && int64_t(pads.size()) == 2 * count &&
-                   int64_t(outputPadding.size()) == count && (outputShape.empty() || int64_t(outputShape.size()) == count),
+  if (!autoPad || n.failed() || !n.sameElement({x, w}) ||
+      !n.check(given == *kernel, "kernel_shape is {0}, but the weights' is {1}", toString(given), toString(*kernel)) ||
+      !n.check(int64_t(strides.size()) == count && int64_t(dilations.size()) == count &&
+                   int64_t(pads.size()) == 2 * count && int64_t(outputPadding.size()) == count &&
+                   (outputShape.empty() || int64_t(outputShape.size()) == count),
                "strides, dilations, pads, output_padding or output_shape do not fit {0} spatial dimensions", count) ||
-      !n.check(groups > 0 && channels % groups == 0, "{0} channels cannot be divided into {1} groups", channels, groups) ||
+      !n.check(groups > 0 && channels % groups == 0, "{0} channels cannot be divided into {1} groups", channels,
+               groups) ||
       !n.sameSize(b.dim(x, 1), b.dim(w, 0), "channels of input and weights"))
     return failure();
   CoreBuilder::ConvDims dims;
@@ -101,9 +115,12 @@ static Values convTranspose(Node &n, CoreBuilder &b) {
   bool isCropped = false;
   for (int64_t d = 0; d < count; ++d) {
     constexpr int64_t most = 1 << 30;
-    if (!n.check(strides[d] > 0 && dilations[d] > 0 && (*kernel)[d] > 0 && strides[d] < most && dilations[d] < most && (*kernel)[d] < most,
+    if (!n.check(strides[d] > 0 && dilations[d] > 0 && (*kernel)[d] > 0 && strides[d] < most && dilations[d] < most &&
+                     (*kernel)[d] < most,
                  "kernel {0}, stride {1} and dilation {2} must be positive", (*kernel)[d], strides[d], dilations[d]) ||
-        !n.check(std::abs(pads[d]) < most && std::abs(pads[count + d]) < most && outputPadding[d] >= 0 && outputPadding[d] < most, "a padding is too large"))
+        !n.check(std::abs(pads[d]) < most && std::abs(pads[count + d]) < most && outputPadding[d] >= 0 &&
+                     outputPadding[d] < most,
+                 "a padding is too large"))
       return failure();
     int64_t extent = ((*kernel)[d] - 1) * dilations[d] + 1, low = pads[d], high = pads[count + d];
     std::optional<int64_t> total; // what auto_pad or output_shape make of the padding
@@ -111,7 +128,8 @@ static Values convTranspose(Node &n, CoreBuilder &b) {
       low = high = 0;
     if (!outputShape.empty()) {
       auto size = staticDim(n, x, d + 2, "output_shape with a dimension");
-      if (!size || !n.check(outputShape[d] > 0 && outputShape[d] < most && *size < most, "output_shape has size {0}", outputShape[d]))
+      if (!size || !n.check(outputShape[d] > 0 && outputShape[d] < most && *size < most, "output_shape has size {0}",
+                            outputShape[d]))
         return failure();
       total = (*size - 1) * strides[d] + outputPadding[d] + extent - outputShape[d];
     } else if (*autoPad == 1 || *autoPad == 2) {
@@ -129,7 +147,8 @@ static Values convTranspose(Node &n, CoreBuilder &b) {
     dims.padLow.push_back(std::max<int64_t>(0, before));
     dims.padHigh.push_back(std::max<int64_t>(0, after));
     if (auto size = constantSize(b.dim(x, d + 2)))
-      if (!n.check(*size > 0 && (*size - 1) * strides[d] + 1 + before + after >= extent, "the output would have no elements"))
+      if (!n.check(*size > 0 && (*size - 1) * strides[d] + 1 + before + after >= extent,
+                   "the output would have no elements"))
         return failure();
   }
   Expr y = b.conv(x, transposedWeights(b, w, groups), dims);
@@ -151,17 +170,23 @@ static Values col2Im(Node &n, CoreBuilder &b) {
   if (!image || !block || !n.ranked(0, 3, 3, "the input"))
     return failure();
   size_t count = image->size();
-  SmallVector<int64_t> strides = n.ints("strides", SmallVector<int64_t>(count, 1)), dilations = n.ints("dilations", SmallVector<int64_t>(count, 1)),
+  SmallVector<int64_t> strides = n.ints("strides", SmallVector<int64_t>(count, 1)),
+                       dilations = n.ints("dilations", SmallVector<int64_t>(count, 1)),
                        pads = n.ints("pads", SmallVector<int64_t>(2 * count, 0));
-  if (!n.check(block->size() == count && strides.size() == count && dilations.size() == count && pads.size() == 2 * count,
+  if (!n.check(block->size() == count && strides.size() == count && dilations.size() == count &&
+                   pads.size() == 2 * count,
                "block_shape, strides, dilations or pads do not fit {0} spatial dimensions", count))
     return failure();
   int64_t taps = 1, patches = 1;
   SmallVector<int64_t> steps;
   for (size_t d = 0; d < count; ++d) {
     constexpr int64_t most = 1 << 20;
-    if (!n.check((*image)[d] > 0 && (*block)[d] > 0 && strides[d] > 0 && dilations[d] > 0 && pads[d] >= 0 && pads[count + d] >= 0, "sizes must be positive") ||
-        !n.check((*image)[d] < most && (*block)[d] < most && strides[d] < most && dilations[d] < most && pads[d] < most && pads[count + d] < most, "sizes are too large"))
+    if (!n.check((*image)[d] > 0 && (*block)[d] > 0 && strides[d] > 0 && dilations[d] > 0 && pads[d] >= 0 &&
+                     pads[count + d] >= 0,
+                 "sizes must be positive") ||
+        !n.check((*image)[d] < most && (*block)[d] < most && strides[d] < most && dilations[d] < most &&
+                     pads[d] < most && pads[count + d] < most,
+                 "sizes are too large"))
       return failure();
     int64_t room = (*image)[d] + pads[d] + pads[count + d] - (dilations[d] * ((*block)[d] - 1) + 1);
     if (!n.check(room >= 0, "a block is larger than the image"))
@@ -174,7 +199,8 @@ static Values col2Im(Node &n, CoreBuilder &b) {
   }
   Sizes sizes = b.dims(x);
   auto rows = constantSize(sizes[1]);
-  if (!n.check(rows.has_value(), "the channel dimension is dynamic") || !n.check(*rows % taps == 0, "{0} rows cannot be divided by {1} taps", *rows, taps) ||
+  if (!n.check(rows.has_value(), "the channel dimension is dynamic") ||
+      !n.check(*rows % taps == 0, "{0} rows cannot be divided by {1} taps", *rows, taps) ||
       !n.sameSize(sizes[2], b.builder.getIndexAttr(patches), "numbers of patches"))
     return failure();
   // Every (tap, patch) is one element of the padded image; its position is known here.
@@ -201,7 +227,8 @@ static Values col2Im(Node &n, CoreBuilder &b) {
   // Positions first, so that one index selects the images and channels together.
   Expr updates = b.transpose(b.reshape(x, {sizes[0], channels, columns}), {2, 0, 1});
   Expr zeros = b.broadcast(b.splat(0, n.element(0)), {b.builder.getIndexAttr(paddedCount), sizes[0], channels}, {});
-  Expr flat = b.scatterNd(zeros, b.reshape(b.ints(positions), {columns, b.builder.getIndexAttr(1)}), updates, core::Reduction::Sum);
+  Expr flat = b.scatterNd(zeros, b.reshape(b.ints(positions), {columns, b.builder.getIndexAttr(1)}), updates,
+                          core::Reduction::Sum);
   Sizes unflat = {sizes[0], channels}, starts = constantSizes(b, {0, 0}), result = unflat;
   unflat.append(constantSizes(b, paddedShape));
   starts.append(constantSizes(b, ArrayRef<int64_t>(pads).take_front(count)));

@@ -111,8 +111,8 @@ private:
       for (int64_t size : CoreBuilder::typeOf(value).getShape()) {
         if (ShapedType::isDynamic(size) || size == 0)
           continue;
-        if (!n.check(size > 0 && size <= kElementsMax && product <= kElementsMax / size, "a result of sizes {0} is too large",
-                     toString(CoreBuilder::typeOf(value).getShape())))
+        if (!n.check(size > 0 && size <= kElementsMax && product <= kElementsMax / size,
+                     "a result of sizes {0} is too large", toString(CoreBuilder::typeOf(value).getShape())))
           return;
         product *= size;
       }
@@ -156,8 +156,8 @@ private:
       return;
     }
     hasError = true;
-    auto diagnostic = n.op.emitError() << n.name() << " (" << domain << "opset " << n.opset() << "): "
-                                       << (n.error.empty() ? "the node is not valid" : n.error);
+    auto diagnostic = n.op.emitError() << n.name() << " (" << domain << "opset " << n.opset()
+                                       << "): " << (n.error.empty() ? "the node is not valid" : n.error);
     for (int64_t i = 0; i < n.inputCount(); ++i)
       if (Value v = n.peek(i))
         diagnostic.attachNote(n.op.getLoc()) << "input " << i << " has type " << v.getType();
@@ -220,7 +220,8 @@ private:
         return;
       Value v = mapped(operand.get());
       if (!v || !isa<RankedTensorType>(v.getType())) {
-        unsupported.push_back({"", "graph", "ai.onnx", llvm::formatv("output {0}, which is not a tensor,", i).str(), 0});
+        unsupported.push_back(
+            {"", "graph", "ai.onnx", llvm::formatv("output {0}, which is not a tensor,", i).str(), 0});
         unsupportedAt.push_back(ret.getLoc());
         return;
       }
@@ -264,7 +265,8 @@ private:
       return;
     hasError = true;
     auto name = function.getResultAttrOfType<StringAttr>(i, "onnx.name");
-    function.emitError() << "output '" << (name ? name.getValue() : "") << "' is declared as " << declared << " but is " << inferred;
+    function.emitError() << "output '" << (name ? name.getValue() : "") << "' is declared as " << declared << " but is "
+                         << inferred;
   }
 
   /// Arguments' dimensions by symbol: (argument number, dimension), in order.
@@ -329,13 +331,14 @@ private:
   std::vector<Location> &unsupportedAt;
   OpBuilder builder;
   KnownValues known;
-  DenseMap<Value, Value> map;  // onnx results to core values
-  DenseSet<Value> poisoned;    // results of nodes that failed, and all that depends on them
+  DenseMap<Value, Value> map; // onnx results to core values
+  DenseSet<Value> poisoned;   // results of nodes that failed, and all that depends on them
   std::map<StringRef, std::pair<Value, int64_t>> symbols;
   bool hasError = false, isInnerFailure = false;
 };
 
-LogicalResult decompose(ModuleOp module, std::vector<UnsupportedNode> &unsupported, std::vector<Location> &unsupportedAt) {
+LogicalResult decompose(ModuleOp module, std::vector<UnsupportedNode> &unsupported,
+                        std::vector<Location> &unsupportedAt) {
   for (auto function : module.getOps<func::FuncOp>())
     if (!function.isExternal() && failed(Decomposition(function, unsupported, unsupportedAt).run()))
       return failure();
@@ -350,7 +353,8 @@ struct DecomposeOnnx : impl::DecomposeOnnxBase<DecomposeOnnx> {
       return;
     for (auto [node, at] : llvm::zip_equal(unsupported, unsupportedAt)) {
       std::string domain = node.domain == "ai.onnx" ? "" : node.domain + " ";
-      emitError(at) << node.op << " (" << domain << "opset " << node.opset << "): " << node.reason << " is not supported";
+      emitError(at) << node.op << " (" << domain << "opset " << node.opset << "): " << node.reason
+                    << " is not supported";
     }
     signalPassFailure();
   }

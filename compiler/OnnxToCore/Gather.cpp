@@ -66,7 +66,8 @@ static std::optional<int64_t> tupleSize(Node &n, int64_t i, int64_t most) {
 static Values gatherNd(Node &n, CoreBuilder &b) {
   Expr x = n.in(0), indices = n.in(1);
   int64_t batch = n.i64("batch_dims", 0);
-  if (!n.check(batch >= 0 && batch < n.rank(0) && batch < n.rank(1), "batch_dims {0} is out of range for ranks {1} and {2}", batch, n.rank(0), n.rank(1)) ||
+  if (!n.check(batch >= 0 && batch < n.rank(0) && batch < n.rank(1),
+               "batch_dims {0} is out of range for ranks {1} and {2}", batch, n.rank(0), n.rank(1)) ||
       !tupleSize(n, 1, n.rank(0) - batch))
     return failure();
   for (int64_t d = 0; d < batch; ++d)
@@ -167,7 +168,8 @@ static Values compress(Node &n, CoreBuilder &b) {
 // y[t, b] = x[t < length[b] ? length[b] - 1 - t : t, b]
 static Values reverseSequence(Node &n, CoreBuilder &b) {
   Expr x = n.in(0), lengths = n.in(1);
-  if (!n.ranked(0, 2, 1 << 20, "the input") || !n.ranked(1, 1, 1, "sequence_lens") || !n.elementIs(1, kInteger, "sequence_lens"))
+  if (!n.ranked(0, 2, 1 << 20, "the input") || !n.ranked(1, 1, 1, "sequence_lens") ||
+      !n.elementIs(1, kInteger, "sequence_lens"))
     return failure();
   auto batch = n.axis("batch_axis", 1, n.rank(0)), time = n.axis("time_axis", 0, n.rank(0));
   if (!batch || !time || !n.check(*batch != *time, "batch_axis and time_axis are both {0}", *batch) ||

@@ -228,8 +228,12 @@ struct Arithmetic {
     auto is = [&](bool value) { return Ratio{constant(value)}; };
     using P = arith::CmpIPredicate;
     auto predicate = llvm::StringSwitch<std::optional<P>>(op)
-                         .Case("Equal", P::eq).Case("Less", P::slt).Case("LessOrEqual", P::sle)
-                         .Case("Greater", P::sgt).Case("GreaterOrEqual", P::sge).Default(std::nullopt);
+                         .Case("Equal", P::eq)
+                         .Case("Less", P::slt)
+                         .Case("LessOrEqual", P::sle)
+                         .Case("Greater", P::sgt)
+                         .Case("GreaterOrEqual", P::sge)
+                         .Default(std::nullopt);
     if (!predicate)
       return std::nullopt;
     if (a && c)
@@ -250,7 +254,9 @@ struct Arithmetic {
       return std::nullopt;
     if (values.isSame(x.numerator, y.numerator))
       return x;
-    return Ratio{arith::SelectOp::create(b.builder, b.loc, cast<Value>(condition.numerator), b.index(x.numerator), b.index(y.numerator)).getResult()};
+    return Ratio{arith::SelectOp::create(b.builder, b.loc, cast<Value>(condition.numerator), b.index(x.numerator),
+                                         b.index(y.numerator))
+                     .getResult()};
   }
 
   MaybeRatio unary(StringRef op, Ratio x) {
@@ -290,7 +296,8 @@ struct Arithmetic {
     if (auto c = known(x.numerator)) {
       int64_t value = *c / x.denominator;
       unsigned bits = to.getIntOrFloatBitWidth();
-      if (bits < 64 && (to.isUnsignedInteger() ? value < 0 || value >= (int64_t(1) << bits) : !llvm::isIntN(bits, value)))
+      if (bits < 64 &&
+          (to.isUnsignedInteger() ? value < 0 || value >= (int64_t(1) << bits) : !llvm::isIntN(bits, value)))
         return std::nullopt;
       return ratio(constant(value));
     }
@@ -320,8 +327,8 @@ bool KnownValues::isNonNegative(OpFoldResult x, int depth) {
     return false;
   if (isa<tensor::DimOp>(op))
     return true;
-  if (isa<arith::AddIOp, arith::MulIOp, arith::DivSIOp, arith::DivUIOp, arith::FloorDivSIOp, arith::CeilDivSIOp, arith::CeilDivUIOp,
-          arith::MinSIOp, arith::MinUIOp>(op))
+  if (isa<arith::AddIOp, arith::MulIOp, arith::DivSIOp, arith::DivUIOp, arith::FloorDivSIOp, arith::CeilDivSIOp,
+          arith::CeilDivUIOp, arith::MinSIOp, arith::MinUIOp>(op))
     return isNonNegative(op->getOperand(0), depth - 1) && isNonNegative(op->getOperand(1), depth - 1);
   if (isa<arith::MaxSIOp>(op))
     return isNonNegative(op->getOperand(0), depth - 1) || isNonNegative(op->getOperand(1), depth - 1);
@@ -337,8 +344,9 @@ bool KnownValues::isSame(OpFoldResult x, OpFoldResult y, int depth) const {
   if (!a || !c)
     return getConstantIntValue(x) && getConstantIntValue(x) == getConstantIntValue(y);
   Operation *p = a.getDefiningOp(), *q = c.getDefiningOp();
-  if (!p || !q || depth == 0 || p->getName() != q->getName() || p->getNumOperands() != q->getNumOperands() || p->getNumResults() != 1 ||
-      p->getNumRegions() || !isMemoryEffectFree(p) || p->getRawDictionaryAttrs() != q->getRawDictionaryAttrs())
+  if (!p || !q || depth == 0 || p->getName() != q->getName() || p->getNumOperands() != q->getNumOperands() ||
+      p->getNumResults() != 1 || p->getNumRegions() || !isMemoryEffectFree(p) ||
+      p->getRawDictionaryAttrs() != q->getRawDictionaryAttrs())
     return false;
   if (auto dim = dyn_cast<tensor::DimOp>(p)) {
     auto other = cast<tensor::DimOp>(q);
@@ -350,7 +358,8 @@ bool KnownValues::isSame(OpFoldResult x, OpFoldResult y, int depth) const {
     StringRef symbol = symbolOf ? symbolOf(dim.getSource(), *i) : "";
     return !symbol.empty() && symbol == symbolOf(other.getSource(), *k);
   }
-  if (!isa<arith::ArithDialect>(p->getDialect()) || (isa<arith::CmpIOp>(p) && cast<arith::CmpIOp>(p).getPredicate() != cast<arith::CmpIOp>(q).getPredicate()))
+  if (!isa<arith::ArithDialect>(p->getDialect()) ||
+      (isa<arith::CmpIOp>(p) && cast<arith::CmpIOp>(p).getPredicate() != cast<arith::CmpIOp>(q).getPredicate()))
     return false;
   if (isa<arith::ConstantOp>(p))
     return cast<arith::ConstantOp>(p).getValue() == cast<arith::ConstantOp>(q).getValue();
@@ -405,7 +414,8 @@ bool KnownValues::isConstant(CoreBuilder &b, Value v) {
   if (constantOf(v))
     return true;
   auto found = find(b, v);
-  return found && llvm::all_of(found->values, [](const Ratio &r) { return getConstantIntValue(r.numerator).has_value(); });
+  return found &&
+         llvm::all_of(found->values, [](const Ratio &r) { return getConstantIntValue(r.numerator).has_value(); });
 }
 
 // ---- evaluating ---------------------------------------------------------------------------------------------------
@@ -460,7 +470,8 @@ static int64_t attrInt(Node &n, StringRef name, int64_t absent) {
 }
 
 std::optional<KnownTensor> KnownValues::evaluate(Node &n, unsigned resultNumber, RankedTensorType type) {
-  if (!type.hasStaticShape() || type.getNumElements() > kKnownMax || (n.op.getDomain() != "ai.onnx" && n.op.getDomain() != ""))
+  if (!type.hasStaticShape() || type.getNumElements() > kKnownMax ||
+      (n.op.getDomain() != "ai.onnx" && n.op.getDomain() != ""))
     return std::nullopt;
   StringRef op = n.name();
   KnownTensor result{SmallVector<int64_t>(type.getShape()), {}};
@@ -471,18 +482,24 @@ std::optional<KnownTensor> KnownValues::evaluate(Node &n, unsigned resultNumber,
 
   SmallVector<KnownTensor> inputs;
   auto isStructural = llvm::StringSwitch<bool>(op)
-                          .Cases({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Slice", "Gather", "Expand", "Tile", "Split"}, true)
+                          .Cases({"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Slice",
+                                  "Gather", "Expand", "Tile", "Split"},
+                                 true)
                           .Default(false);
-  auto isKnownOp = isStructural || llvm::StringSwitch<bool>(op)
-                                       .Cases({"Add", "Sub", "Mul", "Div", "Mod", "Min", "Max", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}, true)
-                                       .Cases({"Neg", "Abs", "Relu", "Floor", "Ceil", "Not", "Cast", "CastLike", "Where", "Concat", "Range"}, true)
-                                       .Cases({"ReduceProd", "ReduceSum", "ReduceMax", "ReduceMin", "ScatterND", "ScatterElements"}, true)
-                                       .Default(false);
+  auto isKnownOp =
+      isStructural ||
+      llvm::StringSwitch<bool>(op)
+          .Cases({"Add", "Sub", "Mul", "Div", "Mod", "Min", "Max", "Equal", "Less", "LessOrEqual", "Greater",
+                  "GreaterOrEqual"},
+                 true)
+          .Cases({"Neg", "Abs", "Relu", "Floor", "Ceil", "Not", "Cast", "CastLike", "Where", "Concat", "Range"}, true)
+          .Cases({"ReduceProd", "ReduceSum", "ReduceMax", "ReduceMin", "ScatterND", "ScatterElements"}, true)
+          .Default(false);
   if (!isKnownOp)
     return std::nullopt;
   for (int64_t i = 0; i < n.inputCount(); ++i) {
-    bool isOnlyShape = i > 0 && (op == "Reshape" || op == "Squeeze" || op == "Unsqueeze" || op == "Expand" || op == "Split" || op == "CastLike" ||
-                                 op == "Tile" || op.starts_with("Reduce"));
+    bool isOnlyShape = i > 0 && (op == "Reshape" || op == "Squeeze" || op == "Unsqueeze" || op == "Expand" ||
+                                 op == "Split" || op == "CastLike" || op == "Tile" || op.starts_with("Reduce"));
     if (!n.peek(i) || isOnlyShape) {
       inputs.push_back({});
       continue;
@@ -558,7 +575,8 @@ std::optional<KnownTensor> KnownValues::evaluate(Node &n, unsigned resultNumber,
       for (int64_t d = 0; d < rank; ++d)
         own[d] = first[d] + own[d] * step[d];
       int64_t position = linear(own, inputs[0].shape);
-      push(position >= 0 && position < int64_t(inputs[0].values.size()) ? MaybeRatio(inputs[0].values[position]) : std::nullopt);
+      push(position >= 0 && position < int64_t(inputs[0].values.size()) ? MaybeRatio(inputs[0].values[position])
+                                                                        : std::nullopt);
     });
   } else if (op == "Gather") {
     auto indices = constants(inputs[1]);
@@ -572,7 +590,8 @@ std::optional<KnownTensor> KnownValues::evaluate(Node &n, unsigned resultNumber,
       SmallVector<int64_t> own(index.take_front(axis));
       own.push_back(at);
       own.append(index.begin() + axis + indexRank, index.end());
-      push(at >= 0 && at < inputs[0].shape[axis] ? MaybeRatio(inputs[0].values[linear(own, inputs[0].shape)]) : std::nullopt);
+      push(at >= 0 && at < inputs[0].shape[axis] ? MaybeRatio(inputs[0].values[linear(own, inputs[0].shape)])
+                                                 : std::nullopt);
     });
   } else if (op == "Split") {
     // Parts before this one have the sizes of the results before it; only axis 0 of rank 1 occurs in shape arithmetic.
@@ -635,7 +654,8 @@ std::optional<KnownTensor> KnownValues::evaluate(Node &n, unsigned resultNumber,
   } else if (op == "ScatterND" || op == "ScatterElements") {
     auto reduction = dyn_cast_if_present<StringAttr>(n.op.getAttrs().get("reduction"));
     auto indices = constants(inputs[1]);
-    if (!indices || inputs[0].shape.size() != 1 || indices->size() != inputs[2].values.size() || (reduction && reduction.getValue() != "none"))
+    if (!indices || inputs[0].shape.size() != 1 || indices->size() != inputs[2].values.size() ||
+        (reduction && reduction.getValue() != "none"))
       return std::nullopt;
     result.values = inputs[0].values;
     for (auto [at, value] : llvm::zip_equal(*indices, inputs[2].values)) {
@@ -659,9 +679,11 @@ std::optional<KnownTensor> KnownValues::evaluate(Node &n, unsigned resultNumber,
   }
   if (!isComplete || int64_t(result.values.size()) != type.getNumElements())
     return std::nullopt;
-  if (auto integer = dyn_cast<IntegerType>(type.getElementType()); integer && integer.getWidth() < 64) // would have wrapped around
+  if (auto integer = dyn_cast<IntegerType>(type.getElementType());
+      integer && integer.getWidth() < 64) // would have wrapped around
     for (const Ratio &value : result.values)
-      if (auto c = getConstantIntValue(value.numerator); c && !arithmetic.cast(value, type.getElementType(), type.getElementType()))
+      if (auto c = getConstantIntValue(value.numerator);
+          c && !arithmetic.cast(value, type.getElementType(), type.getElementType()))
         return std::nullopt;
   return result;
 }

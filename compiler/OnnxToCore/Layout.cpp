@@ -69,8 +69,12 @@ static std::optional<OpFoldResult> inferSize(Node &n, const Sizes &all, const Si
 /// Sizes that are read at run time may be 0 (the input's size) or -1 (what is left), too.
 static void resolveAtRunTime(Node &n, CoreBuilder &b, const Sizes &all, Sizes &target, bool allowZero) {
   auto constant = [&](int64_t v) { return b.index(b.builder.getIndexAttr(v)); };
-  auto is = [&](Value v, int64_t c) -> Value { return arith::CmpIOp::create(b.builder, b.loc, arith::CmpIPredicate::eq, v, constant(c)); };
-  auto choose = [&](Value condition, Value x, Value y) -> Value { return arith::SelectOp::create(b.builder, b.loc, condition, x, y); };
+  auto is = [&](Value v, int64_t c) -> Value {
+    return arith::CmpIOp::create(b.builder, b.loc, arith::CmpIPredicate::eq, v, constant(c));
+  };
+  auto choose = [&](Value condition, Value x, Value y) -> Value {
+    return arith::SelectOp::create(b.builder, b.loc, condition, x, y);
+  };
   OpFoldResult others = b.builder.getIndexAttr(1), total = others;
   SmallVector<std::pair<size_t, Value>> open;
   bool hasInferred = llvm::any_of(target, [](OpFoldResult size) { return constantSize(size) == -1; });
@@ -100,7 +104,8 @@ static Values reshapeTo(Node &n, CoreBuilder &b, Sizes target, bool allowZero) {
   std::optional<size_t> inferred;
   if (!n.validSizes(all))
     return failure();
-  bool isComputed = llvm::any_of(target, [](OpFoldResult size) { return !KnownValues::isNonNegative(size) && !constantSize(size); });
+  bool isComputed =
+      llvm::any_of(target, [](OpFoldResult size) { return !KnownValues::isNonNegative(size) && !constantSize(size); });
   if (isComputed)
     resolveAtRunTime(n, b, all, target, allowZero);
   for (auto [i, size] : llvm::enumerate(target)) {
@@ -147,7 +152,8 @@ static Values flatten(Node &n, CoreBuilder &b) {
     return failure();
   axis += axis < 0 ? rank : 0;
   Sizes sizes = b.dims(x);
-  auto outer = productOf(n, ArrayRef<OpFoldResult>(sizes).take_front(axis)), inner = productOf(n, ArrayRef<OpFoldResult>(sizes).drop_front(axis));
+  auto outer = productOf(n, ArrayRef<OpFoldResult>(sizes).take_front(axis)),
+       inner = productOf(n, ArrayRef<OpFoldResult>(sizes).drop_front(axis));
   if (!outer || !inner)
     return failure();
   return b.reshape(x, {*outer, *inner});
@@ -179,7 +185,8 @@ static Values squeezeWith(Node &n, CoreBuilder &b, bool isInput) {
   if (!axes)
     return failure();
   for (int64_t axis : *axes)
-    if (!n.check(type.isDynamicDim(axis) || type.getDimSize(axis) == 1, "dimension {0} has size {1} instead of 1", axis, type.getDimSize(axis)))
+    if (!n.check(type.isDynamicDim(axis) || type.getDimSize(axis) == 1, "dimension {0} has size {1} instead of 1", axis,
+                 type.getDimSize(axis)))
       return failure();
   llvm::sort(*axes);
   return axes->empty() ? x : b.squeeze(x, *axes);
@@ -232,7 +239,8 @@ static Values concatAlong(Node &n, CoreBuilder &b, int64_t axisAbsent, bool isRe
     if (!n.check(int64_t(shape.size()) == rank, "input {0} has rank {1} instead of {2}", i, shape.size(), rank))
       return failure();
     for (int64_t d = 0; d < rank; ++d)
-      if (!n.check(d == *axis || shape[d] == first[d] || ShapedType::isDynamic(shape[d]) || ShapedType::isDynamic(first[d]),
+      if (!n.check(d == *axis || shape[d] == first[d] || ShapedType::isDynamic(shape[d]) ||
+                       ShapedType::isDynamic(first[d]),
                    "sizes of dimension {0} differ: {1} and {2}", d, first[d], shape[d]))
         return failure();
   }
@@ -244,7 +252,8 @@ static Values concat(Node &n, CoreBuilder &b) { return concatAlong(n, b, 0, true
 /// The parts along an axis, of these sizes.
 static Values splitInto(Node &n, CoreBuilder &b, int64_t axis, const Sizes &sizes) {
   Expr x = n.in(0);
-  if (!n.validSizes(sizes) || !n.check(int64_t(sizes.size()) == n.outputCount(), "{0} parts for {1} outputs", sizes.size(), n.outputCount()))
+  if (!n.validSizes(sizes) ||
+      !n.check(int64_t(sizes.size()) == n.outputCount(), "{0} parts for {1} outputs", sizes.size(), n.outputCount()))
     return failure();
   int64_t size = n.type(0).getDimSize(axis), sum = 0;
   bool isStatic = !ShapedType::isDynamic(size);
@@ -305,8 +314,8 @@ static Values split(Node &n, CoreBuilder &b) {
     return sizes ? splitInto(n, b, *axis, *sizes) : Values(failure());
   }
   bool byCount = n.opset() >= 18;
-  if (byCount && !n.check(n.i64("num_outputs", n.outputCount()) == n.outputCount(), "num_outputs is {0} for {1} outputs",
-                          n.i64("num_outputs", 0), n.outputCount()))
+  if (byCount && !n.check(n.i64("num_outputs", n.outputCount()) == n.outputCount(),
+                          "num_outputs is {0} for {1} outputs", n.i64("num_outputs", 0), n.outputCount()))
     return failure();
   return splitEqually(n, b, *axis, byCount);
 }
@@ -329,7 +338,8 @@ static Values expand(Node &n, CoreBuilder &b) {
       continue;
     if (wanted == 1 || n.known.isSame(own[i], to) || (from && !wanted))
       to = own[i]; // a size above 1 stays as it is
-    else if (from && wanted && !n.check(*from == *wanted, "shape {0} cannot be expanded to {1}", toString(own), toString(*target)))
+    else if (from && wanted &&
+             !n.check(*from == *wanted, "shape {0} cannot be expanded to {1}", toString(own), toString(*target)))
       return failure();
     else if (!from && !wanted)
       to = b.indexMax(own[i], to);
@@ -344,7 +354,8 @@ static Values tileBy(Node &n, CoreBuilder &b, const Sizes &repeats) {
   Expr x = n.in(0);
   Sizes sizes = b.dims(x), wide, merged;
   SmallVector<int64_t> axes;
-  if (!n.check(repeats.size() == sizes.size(), "{0} repeats for rank {1}", repeats.size(), sizes.size()) || !n.validSizes(repeats))
+  if (!n.check(repeats.size() == sizes.size(), "{0} repeats for rank {1}", repeats.size(), sizes.size()) ||
+      !n.validSizes(repeats))
     return failure();
   for (auto [size, repeat] : llvm::zip_equal(sizes, repeats)) {
     auto product = productOf(n, {size, repeat});
@@ -396,7 +407,8 @@ static Values depthToSpace(Node &n, CoreBuilder &b) {
     return failure();
   Expr x = n.in(0);
   auto channels = staticDim(n, x, 1, "a channel dimension");
-  if (!channels || !n.check(*channels % (*block * *block) == 0, "{0} channels cannot be divided by {1}", *channels, *block * *block))
+  if (!channels ||
+      !n.check(*channels % (*block * *block) == 0, "{0} channels cannot be divided by {1}", *channels, *block * *block))
     return failure();
   Sizes sizes = b.dims(x);
   OpFoldResult k = b.builder.getIndexAttr(*block), depth = b.builder.getIndexAttr(*channels / (*block * *block));
@@ -413,7 +425,8 @@ static Values spaceToDepth(Node &n, CoreBuilder &b) {
   Expr x = n.in(0);
   auto type = n.type(0);
   for (int64_t d : {2, 3})
-    if (!n.check(type.isDynamicDim(d) || type.getDimSize(d) % *block == 0, "size {0} cannot be divided by {1}", type.getDimSize(d), *block))
+    if (!n.check(type.isDynamicDim(d) || type.getDimSize(d) % *block == 0, "size {0} cannot be divided by {1}",
+                 type.getDimSize(d), *block))
       return failure();
   Sizes sizes = b.dims(x);
   OpFoldResult k = b.builder.getIndexAttr(*block), k2 = b.builder.getIndexAttr(*block * *block);
@@ -436,7 +449,8 @@ static Values trilu(Node &n, CoreBuilder &b) {
   Expr row = b.iota(matrix, 0, i64), column = b.iota(matrix, 1, i64);
   if (n.has(1)) {
     Expr k = n.in(1);
-    if (!n.elementIs(1, kInteger, "k") || !n.check(n.type(1).hasStaticShape() && n.type(1).getNumElements() == 1, "k is not a scalar"))
+    if (!n.elementIs(1, kInteger, "k") ||
+        !n.check(n.type(1).hasStaticShape() && n.type(1).getNumElements() == 1, "k is not a scalar"))
       return failure();
     row = row + convert(b, b.reshape(k, {}), i64);
   }

@@ -11,7 +11,8 @@ static std::optional<Expr> logLikelihoodLoss(Node &n, CoreBuilder &b, Expr x) {
   Expr target = n.in(1);
   int64_t rank = n.rank(0);
   auto reduction = n.choice("reduction", "mean", {"mean", "sum", "none"});
-  if (!reduction || !n.ranked(0, 2, 1 << 20, "the input") || !n.ranked(1, rank - 1, rank - 1, "the target") || !n.elementIs(1, kInteger, "the target"))
+  if (!reduction || !n.ranked(0, 2, 1 << 20, "the input") || !n.ranked(1, rank - 1, rank - 1, "the target") ||
+      !n.elementIs(1, kInteger, "the target"))
     return std::nullopt;
   for (int64_t d = 0; d < rank - 1; ++d)
     if (!n.sameSize(b.dim(target, d), b.dim(x, d == 0 ? 0 : d + 1), "sizes of input and target"))
@@ -23,7 +24,8 @@ static std::optional<Expr> logLikelihoodLoss(Node &n, CoreBuilder &b, Expr x) {
   }
   Expr loss = -b.squeeze(b.gatherElements(x, b.unsqueeze(target, {1}), 1), {1});
   if (n.has(2)) {
-    if (!n.ranked(2, 1, 1, "the weights") || !n.sameElement({x, n.in(2)}) || !n.sameSize(b.dim(n.in(2), 0), b.dim(x, 1), "numbers of weights and classes"))
+    if (!n.ranked(2, 1, 1, "the weights") || !n.sameElement({x, n.in(2)}) ||
+        !n.sameSize(b.dim(n.in(2), 0), b.dim(x, 1), "numbers of weights and classes"))
       return std::nullopt;
     weight = b.gather(n.in(2), target, 0);
   }

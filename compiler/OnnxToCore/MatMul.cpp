@@ -9,11 +9,13 @@ bool matmulFits(Node &n, Value x, Value y) {
   if (!n.check(!a.empty() && !c.empty(), "an operand is a scalar"))
     return false;
   int64_t left = a.back(), right = c.size() == 1 ? c[0] : c[c.size() - 2];
-  if (!n.check(left == right || ShapedType::isDynamic(left) || ShapedType::isDynamic(right), "inner sizes differ: {0} and {1}", left, right))
+  if (!n.check(left == right || ShapedType::isDynamic(left) || ShapedType::isDynamic(right),
+               "inner sizes differ: {0} and {1}", left, right))
     return false;
   for (size_t back = 3; back <= std::min(a.size(), c.size()); ++back) {
     int64_t p = a[a.size() - back], q = c[c.size() - back];
-    if (!n.check(p == q || p == 1 || q == 1 || ShapedType::isDynamic(p) || ShapedType::isDynamic(q), "batch sizes cannot be broadcast: {0} and {1}", p, q))
+    if (!n.check(p == q || p == 1 || q == 1 || ShapedType::isDynamic(p) || ShapedType::isDynamic(q),
+                 "batch sizes cannot be broadcast: {0} and {1}", p, q))
       return false;
   }
   return true;
@@ -74,7 +76,8 @@ static std::optional<std::pair<SmallVector<std::string>, std::string>> parseEqua
   left.split(parts, ',');
   SmallVector<std::string> terms;
   int64_t ellipsis = 0;
-  if (!n.check(int64_t(parts.size()) == n.inputCount(), "the equation has {0} terms for {1} inputs", parts.size(), n.inputCount()))
+  if (!n.check(int64_t(parts.size()) == n.inputCount(), "the equation has {0} terms for {1} inputs", parts.size(),
+               n.inputCount()))
     return std::nullopt;
   auto expand = [&](StringRef term, int64_t dims) -> std::optional<std::string> {
     std::string labels;
@@ -100,7 +103,8 @@ static std::optional<std::pair<SmallVector<std::string>, std::string>> parseEqua
     if (!n.check(dims >= 0 && dims < 10, "term \"{0}\" does not fit rank {1}", part, n.rank(i)))
       return std::nullopt;
     auto labels = expand(part, hasEllipsis ? dims : -1);
-    if (!labels || !n.check(int64_t(labels->size()) == n.rank(i), "term \"{0}\" does not fit rank {1}", part, n.rank(i)))
+    if (!labels ||
+        !n.check(int64_t(labels->size()) == n.rank(i), "term \"{0}\" does not fit rank {1}", part, n.rank(i)))
       return std::nullopt;
     ellipsis = std::max(ellipsis, dims);
     terms.push_back(*labels);
@@ -123,7 +127,8 @@ static std::optional<std::pair<SmallVector<std::string>, std::string>> parseEqua
     result += once;
   }
   for (char c : result)
-    if (!n.check(llvm::count(result, c) == 1 && llvm::is_contained(all, c), "label '{0}' of the result is not one of the inputs' or occurs twice", c))
+    if (!n.check(llvm::count(result, c) == 1 && llvm::is_contained(all, c),
+                 "label '{0}' of the result is not one of the inputs' or occurs twice", c))
       return std::nullopt;
   return std::pair{terms, result};
 }
@@ -175,7 +180,8 @@ static std::optional<Labelled> contract(Node &n, CoreBuilder &b, Labelled x, Lab
   auto dropOnes = [&](Labelled &t, const Labelled &other) {
     for (size_t i = 0; i < t.labels.size();) {
       size_t k = other.labels.find(t.labels[i]);
-      if (k != std::string::npos && CoreBuilder::typeOf(t.x).getDimSize(i) == 1 && CoreBuilder::typeOf(other.x).getDimSize(k) != 1) {
+      if (k != std::string::npos && CoreBuilder::typeOf(t.x).getDimSize(i) == 1 &&
+          CoreBuilder::typeOf(other.x).getDimSize(k) != 1) {
         t.x = b.squeeze(t.x, {int64_t(i)});
         t.labels.erase(i, 1);
       } else {
@@ -262,7 +268,8 @@ static Values determinant(Node &n, CoreBuilder &b) {
     Expr column = at(x, last, 0);
     Expr pivotRow = b.argReduce(/*isMax=*/true, b.abs(column), rank - 2, /*keepDims=*/true, /*lastIndex=*/false);
     Expr isPivot = b.compare(core::Comparison::EQ, b.iota(b.dims(column), rank - 2, b.builder.getI64Type()), pivotRow);
-    Expr chosen = b.reduce(core::Reduction::Sum, b.select(b.unsqueeze(isPivot, {last}), x, b.splatLike(0, x)), {rank - 2}); // [batch..., size - k]
+    Expr chosen = b.reduce(core::Reduction::Sum, b.select(b.unsqueeze(isPivot, {last}), x, b.splatLike(0, x)),
+                           {rank - 2}); // [batch..., size - k]
     Expr first = at(x, rank - 2, 0);
     Expr pivot = at(chosen, rank - 2, 0);
     Expr swapped = b.compare(core::Comparison::NE, b.squeeze(pivotRow, {rank - 2}), 0.0);
@@ -270,7 +277,8 @@ static Values determinant(Node &n, CoreBuilder &b) {
     if (k + 1 == *size)
       break;
     OpFoldResult one = b.builder.getIndexAttr(1), left = b.builder.getIndexAttr(*size - k - 1);
-    Expr rest = b.select(b.unsqueeze(isPivot, {last}), b.unsqueeze(first, {rank - 2}), x); // the first row takes the pivot row's place
+    Expr rest = b.select(b.unsqueeze(isPivot, {last}), b.unsqueeze(first, {rank - 2}),
+                         x); // the first row takes the pivot row's place
     rest = part(rest, rank - 2, one, left);
     Expr safe = b.select(b.compare(core::Comparison::EQ, pivot, 0.0), b.splatLike(1, pivot), pivot);
     Expr factor = part(rest, last, b.builder.getIndexAttr(0), one) / b.unsqueeze(b.unsqueeze(safe, {rank - 2}), {last});

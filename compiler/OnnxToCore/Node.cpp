@@ -17,10 +17,18 @@ ElementKind kindOf(Type element) {
   if (!integer)
     return kOther;
   switch (integer.getWidth()) {
-  case 1: return kBool;
-  case 8: case 16: case 32: case 64: return integer.isUnsigned() ? kUnsigned : kSigned;
-  case 2: case 4: return kNarrow;
-  default: return kOther;
+  case 1:
+    return kBool;
+  case 8:
+  case 16:
+  case 32:
+  case 64:
+    return integer.isUnsigned() ? kUnsigned : kSigned;
+  case 2:
+  case 4:
+    return kNarrow;
+  default:
+    return kOther;
   }
 }
 
@@ -46,32 +54,58 @@ Type elementFromOnnx(int64_t dataType, MLIRContext *context) {
   auto integer = [&](unsigned width) { return IntegerType::get(context, width); };
   auto unsignedInteger = [&](unsigned width) { return IntegerType::get(context, width, IntegerType::Unsigned); };
   switch (dataType) {
-  case 1: return Float32Type::get(context);
-  case 2: return unsignedInteger(8);
-  case 3: return integer(8);
-  case 4: return unsignedInteger(16);
-  case 5: return integer(16);
-  case 6: return integer(32);
-  case 7: return integer(64);
-  case 9: return integer(1);
-  case 10: return Float16Type::get(context);
-  case 11: return Float64Type::get(context);
-  case 12: return unsignedInteger(32);
-  case 13: return unsignedInteger(64);
-  case 14: return ComplexType::get(Float32Type::get(context));
-  case 15: return ComplexType::get(Float64Type::get(context));
-  case 16: return BFloat16Type::get(context);
-  case 17: return Float8E4M3FNType::get(context);
-  case 18: return Float8E4M3FNUZType::get(context);
-  case 19: return Float8E5M2Type::get(context);
-  case 20: return Float8E5M2FNUZType::get(context);
-  case 21: return unsignedInteger(4);
-  case 22: return integer(4);
-  case 23: return Float4E2M1FNType::get(context);
-  case 24: return Float8E8M0FNUType::get(context);
-  case 25: return unsignedInteger(2);
-  case 26: return integer(2);
-  default: return {};
+  case 1:
+    return Float32Type::get(context);
+  case 2:
+    return unsignedInteger(8);
+  case 3:
+    return integer(8);
+  case 4:
+    return unsignedInteger(16);
+  case 5:
+    return integer(16);
+  case 6:
+    return integer(32);
+  case 7:
+    return integer(64);
+  case 9:
+    return integer(1);
+  case 10:
+    return Float16Type::get(context);
+  case 11:
+    return Float64Type::get(context);
+  case 12:
+    return unsignedInteger(32);
+  case 13:
+    return unsignedInteger(64);
+  case 14:
+    return ComplexType::get(Float32Type::get(context));
+  case 15:
+    return ComplexType::get(Float64Type::get(context));
+  case 16:
+    return BFloat16Type::get(context);
+  case 17:
+    return Float8E4M3FNType::get(context);
+  case 18:
+    return Float8E4M3FNUZType::get(context);
+  case 19:
+    return Float8E5M2Type::get(context);
+  case 20:
+    return Float8E5M2FNUZType::get(context);
+  case 21:
+    return unsignedInteger(4);
+  case 22:
+    return integer(4);
+  case 23:
+    return Float4E2M1FNType::get(context);
+  case 24:
+    return Float8E8M0FNUType::get(context);
+  case 25:
+    return unsignedInteger(2);
+  case 26:
+    return integer(2);
+  default:
+    return {};
   }
 }
 
@@ -222,7 +256,8 @@ std::optional<int64_t> Node::choice(StringRef name, StringRef absent, ArrayRef<S
   for (auto [i, candidate] : llvm::enumerate(allowed))
     if (candidate == value)
       return i;
-  check(false, "attribute '{0}': \"{1}\" is none of {2:$[, ]}", name, value, llvm::make_range(allowed.begin(), allowed.end()));
+  check(false, "attribute '{0}': \"{1}\" is none of {2:$[, ]}", name, value,
+        llvm::make_range(allowed.begin(), allowed.end()));
   return std::nullopt;
 }
 
@@ -256,7 +291,8 @@ std::optional<Sizes> Node::sizes(int64_t i) {
     return std::nullopt;
   }
   if (t.getNumElements() > 64) {
-    setError(llvm::formatv("input {0}: {1} sizes that are computed at run time", i, t.getNumElements()).str(), /*isUnsupported=*/true);
+    setError(llvm::formatv("input {0}: {1} sizes that are computed at run time", i, t.getNumElements()).str(),
+             /*isUnsupported=*/true);
     return std::nullopt;
   }
   Sizes result;
@@ -349,7 +385,8 @@ bool Node::broadcastable(ArrayRef<Value> values) {
       int64_t other = shape[shape.size() - back];
       if (other == 1 || ShapedType::isDynamic(other))
         continue;
-      if (!check(size == 1 || size == other, "shapes cannot be broadcast together: dimension {0} from the end is {1} and {2}", back, size, other))
+      if (!check(size == 1 || size == other,
+                 "shapes cannot be broadcast together: dimension {0} from the end is {1} and {2}", back, size, other))
         return false;
       size = other;
     }
@@ -395,7 +432,8 @@ bool Node::validSizes(const Sizes &sizes) {
       continue;
     if (!check(*known >= 0, "negative size in {0}", toString(sizes)))
       return false;
-    if (*known > 0 && !check(*known <= kElementsMax && product <= kElementsMax / *known, "a tensor of sizes {0} is too large", toString(sizes)))
+    if (*known > 0 && !check(*known <= kElementsMax && product <= kElementsMax / *known,
+                             "a tensor of sizes {0} is too large", toString(sizes)))
       return false;
     product *= std::max<int64_t>(*known, 1);
   }
@@ -412,7 +450,9 @@ static std::string namesOf(unsigned kinds) {
   if (kinds & kFloat)
     names.push_back("float");
   if (kinds & kInteger)
-    names.push_back((kinds & kInteger) == kInteger ? "integer" : kinds & kSigned ? "signed integer" : "unsigned integer");
+    names.push_back((kinds & kInteger) == kInteger ? "integer"
+                    : kinds & kSigned              ? "signed integer"
+                                                   : "unsigned integer");
   if (kinds & kBool)
     names.push_back("bool");
   return llvm::join(names, " or ");

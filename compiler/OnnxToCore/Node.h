@@ -44,12 +44,12 @@ private:
 
 /// Classes of element types; a rule's row names those that its first input may have.
 enum ElementKind : unsigned {
-  kFloat = 1,     // f16 bf16 f32 f64
-  kSigned = 2,    // i8 .. i64
-  kUnsigned = 4,  // ui8 .. ui64
-  kBool = 8,      // i1
-  kNarrow = 16,   // 4 bits and less, and 8-bit floats: only conversions and data movement know them
-  kOther = 32,    // strings, complex numbers
+  kFloat = 1,    // f16 bf16 f32 f64
+  kSigned = 2,   // i8 .. i64
+  kUnsigned = 4, // ui8 .. ui64
+  kBool = 8,     // i1
+  kNarrow = 16,  // 4 bits and less, and 8-bit floats: only conversions and data movement know them
+  kOther = 32,   // strings, complex numbers
   kInteger = kSigned | kUnsigned,
   kNumber = kFloat | kInteger,
   kWide = kNumber | kBool,
@@ -126,7 +126,9 @@ public:
     return ok;
   }
   std::optional<int64_t> axis(int64_t axis, int64_t rank);
-  std::optional<int64_t> axis(StringRef attribute, int64_t absent, int64_t rank) { return axis(i64(attribute, absent), rank); }
+  std::optional<int64_t> axis(StringRef attribute, int64_t absent, int64_t rank) {
+    return axis(i64(attribute, absent), rank);
+  }
   /// Normalised, in the order given, without repetitions.
   std::optional<SmallVector<int64_t>> axes(ArrayRef<int64_t> axes, int64_t rank);
   bool broadcastable(ArrayRef<Value> values);

@@ -14,7 +14,8 @@ static Expr standardized(Expr x, const Moments &m, double epsilon) {
 /// One number for each channel.
 static bool isPerChannel(Node &n, int64_t i, StringRef what) {
   CoreBuilder &b = n.b;
-  return n.ranked(i, 1, 1, what) && n.sameSize(b.dim(n.in(i), 0), b.dim(n.in(0), 1), "numbers of channels") && n.elementIs(i, kFloat, what);
+  return n.ranked(i, 1, 1, what) && n.sameSize(b.dim(n.in(i), 0), b.dim(n.in(0), 1), "numbers of channels") &&
+         n.elementIs(i, kFloat, what);
 }
 
 // ---- batch ------------------------------------------------------------------------------------------------------------
@@ -45,9 +46,10 @@ static Values batchNormalization(Node &n, CoreBuilder &b) {
   Moments m = moments(x, axes);
   auto running = [&](int64_t i, Expr now) {
     Type type = n.element(i);
-    return n.in(i) * momentum + convert(b, b.squeeze(now, axes), type) * (1 - momentum);
+    return n.in(i)*momentum + convert(b, b.squeeze(now, axes), type) * (1 - momentum);
   };
-  Expr y = standardized(x, m, epsilon) * perChannel(convert(b, n.in(1), element), rank) + perChannel(convert(b, n.in(2), element), rank);
+  Expr y = standardized(x, m, epsilon) * perChannel(convert(b, n.in(1), element), rank) +
+           perChannel(convert(b, n.in(2), element), rank);
   return {y, running(3, m.mean), running(4, m.variance)};
 }
 
@@ -57,7 +59,8 @@ static Values instanceNormalization(Node &n, CoreBuilder &b) {
   n.ignoreAttr("consumed_inputs");
   Expr x = n.in(0), scale = n.in(1), bias = n.in(2);
   int64_t rank = n.rank(0);
-  if (!n.ranked(0, 3, 1 << 20, "the input") || !isPerChannel(n, 1, "scale") || !isPerChannel(n, 2, "bias") || !n.sameElement({x, scale, bias}))
+  if (!n.ranked(0, 3, 1 << 20, "the input") || !isPerChannel(n, 1, "scale") || !isPerChannel(n, 2, "bias") ||
+      !n.sameElement({x, scale, bias}))
     return failure();
   Moments m = moments(x, countingFrom(2, rank - 2));
   return standardized(x, m, n.f32("epsilon", 1e-5f)) * perChannel(scale, rank) + perChannel(bias, rank);
@@ -111,10 +114,12 @@ static Values groupNormalization(Node &n, CoreBuilder &b) {
   int64_t rank = n.rank(0), groups = n.i64("num_groups", 0);
   double epsilon = n.f32("epsilon", 1e-5f);
   Type element = n.element(0), stash = n.opset() >= 21 ? stashType(n) : accumulatorOf(element);
-  if (!stash || !n.ranked(0, 2, 1 << 20, "the input") || !n.ranked(1, 1, 1, "scale") || !n.ranked(2, 1, 1, "bias") || !n.sameElement({x, scale, bias}))
+  if (!stash || !n.ranked(0, 2, 1 << 20, "the input") || !n.ranked(1, 1, 1, "scale") || !n.ranked(2, 1, 1, "bias") ||
+      !n.sameElement({x, scale, bias}))
     return failure();
   auto channels = staticDim(n, x, 1, "a channel dimension");
-  if (!channels || !n.check(groups > 0 && *channels % groups == 0, "{0} channels cannot be divided into {1} groups", *channels, groups))
+  if (!channels || !n.check(groups > 0 && *channels % groups == 0, "{0} channels cannot be divided into {1} groups",
+                            *channels, groups))
     return failure();
   Sizes sizes = b.dims(x);
   SmallVector<OpFoldResult> rest = {b.builder.getIndexAttr(*channels / groups)};
@@ -152,7 +157,8 @@ static Values lpNormalization(Node &n, CoreBuilder &b) {
   auto axis = n.axis("axis", -1, n.rank(0));
   if (!axis || !n.check(p == 1 || p == 2, "p is {0}", p))
     return failure();
-  Expr norm = p == 1 ? b.reduce(Reduction::Sum, b.abs(x), {*axis}, true) : b.sqrt(b.reduce(Reduction::Sum, x * x, {*axis}, true));
+  Expr norm = p == 1 ? b.reduce(Reduction::Sum, b.abs(x), {*axis}, true)
+                     : b.sqrt(b.reduce(Reduction::Sum, x * x, {*axis}, true));
   return b.select(b.compare(core::Comparison::EQ, norm, 0.0), b.splatLike(0, x), x / norm);
 }
 

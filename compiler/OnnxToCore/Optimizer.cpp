@@ -27,7 +27,8 @@ static std::optional<Step> readStep(Node &n, int64_t lists) {
     for (int64_t l = 1; l < lists; ++l) {
       int64_t other = 2 + l * parameters + p;
       if (!n.sameElement({n.in(2 + p), n.in(other)}) || !n.elementIs(other, kFloat, "a parameter") ||
-          !n.check(succeeded(verifyCompatibleShape(n.type(2 + p), n.type(other))), "the shapes of input {0} and {1} differ", 2 + p, other))
+          !n.check(succeeded(verifyCompatibleShape(n.type(2 + p), n.type(other))),
+                   "the shapes of input {0} and {1} differ", 2 + p, other))
         return std::nullopt;
     }
   CoreBuilder &b = n.b;
@@ -54,14 +55,16 @@ static Values adagrad(Node &n, CoreBuilder &b) {
 }
 
 static Values adam(Node &n, CoreBuilder &b) {
-  double alpha = n.f32("alpha", 0.9f), beta = n.f32("beta", 0.999f), epsilon = n.f32("epsilon", 1e-6f), norm = n.f32("norm_coefficient", 0),
-         normAfter = n.f32("norm_coefficient_post", 0);
+  double alpha = n.f32("alpha", 0.9f), beta = n.f32("beta", 0.999f), epsilon = n.f32("epsilon", 1e-6f),
+         norm = n.f32("norm_coefficient", 0), normAfter = n.f32("norm_coefficient_post", 0);
   auto step = readStep(n, 4);
   if (!step)
     return failure();
   int64_t count = step->parameters;
   SmallVector<Value> results(3 * count);
-  auto power = [&](double base) { return b.binary("pow", b.splat(base, CoreBuilder::elementOf(step->count)), step->count); };
+  auto power = [&](double base) {
+    return b.binary("pow", b.splat(base, CoreBuilder::elementOf(step->count)), step->count);
+  };
   Expr corrected = step->rate * b.sqrt(1.0 - power(beta)) / (1.0 - power(alpha));
   Expr rate = b.select(b.compare(core::Comparison::GT, step->count, 0.0), corrected, step->rate);
   for (int64_t p = 0; p < count; ++p) {
@@ -85,7 +88,8 @@ static Values momentum(Node &n, CoreBuilder &b) {
   int64_t count = step->parameters;
   SmallVector<Value> results(2 * count);
   Type element = CoreBuilder::elementOf(step->count);
-  Expr damping = b.select(b.compare(core::Comparison::GT, step->count, 0.0), b.splat(beta, element), b.splat(1, element)); // 1 in the first step
+  Expr damping = b.select(b.compare(core::Comparison::GT, step->count, 0.0), b.splat(beta, element),
+                          b.splat(1, element)); // 1 in the first step
   for (int64_t p = 0; p < count; ++p) {
     Expr x = n.in(2 + p), g = n.in(2 + count + p), v = n.in(2 + 2 * count + p);
     g = x * norm + g;

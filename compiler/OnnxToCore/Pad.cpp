@@ -41,8 +41,8 @@ static Values padWith(Node &n, CoreBuilder &b, int64_t mode, const Sizes &low, c
       isCropped = true;
       from[d] = cropLow;
       kept[d] = b.indexDifference(b.indexDifference(sizes[d], cropLow), cropHigh);
-      if (!n.check(constantSize(kept[d]).value_or(0) >= 0, "padding {0} and {1} takes more than size {2}", l.value_or(0), h.value_or(0),
-                   constantSize(sizes[d]).value_or(0)))
+      if (!n.check(constantSize(kept[d]).value_or(0) >= 0, "padding {0} and {1} takes more than size {2}",
+                   l.value_or(0), h.value_or(0), constantSize(sizes[d]).value_or(0)))
         return failure();
     }
     if (isCropped)
@@ -52,7 +52,8 @@ static Values padWith(Node &n, CoreBuilder &b, int64_t mode, const Sizes &low, c
       result.push_back(b.indexSum(b.indexSum(size, l), h));
     if (!n.validSizes(result))
       return failure();
-    bool isNothing = llvm::all_of(llvm::concat<OpFoldResult>(before, after), [](OpFoldResult p) { return constantSize(p) == 0; });
+    bool isNothing =
+        llvm::all_of(llvm::concat<OpFoldResult>(before, after), [](OpFoldResult p) { return constantSize(p) == 0; });
     return isNothing ? x : b.pad(x, value, before, after);
   }
   Sizes result;
@@ -82,8 +83,8 @@ static Values padByAttributes(Node &n, CoreBuilder &b) {
   int64_t rank = n.rank(0);
   if (!mode || !n.check(int64_t(pads.size()) == 2 * rank, "{0} paddings for rank {1}", pads.size(), rank))
     return failure();
-  return padWith(n, b, *mode, constantSizes(b, ArrayRef<int64_t>(pads).take_front(rank)), constantSizes(b, ArrayRef<int64_t>(pads).drop_front(rank)),
-                 b.splat(n.f32("value", 0), n.element(0)));
+  return padWith(n, b, *mode, constantSizes(b, ArrayRef<int64_t>(pads).take_front(rank)),
+                 constantSizes(b, ArrayRef<int64_t>(pads).drop_front(rank)), b.splat(n.f32("value", 0), n.element(0)));
 }
 
 static Values pad(Node &n, CoreBuilder &b) {

@@ -41,8 +41,9 @@ static std::optional<Expr> maxPositions(Node &n, CoreBuilder &b, Expr x, const S
       offsets[d].push_back(start[d + 2] - s.padLow[d]);
     candidates.push_back(b.unsqueeze(b.slice(padded, constantSizes(b, start), outSizes, strides), {0}));
   }
-  Expr tap = taps == 1 ? b.broadcastTo(b.splat(0, i64), outSizes)
-                       : b.argReduce(/*isMax=*/true, b.concat(candidates, 0), 0, /*keepDims=*/false, /*lastIndex=*/false);
+  Expr tap = taps == 1
+                 ? b.broadcastTo(b.splat(0, i64), outSizes)
+                 : b.argReduce(/*isMax=*/true, b.concat(candidates, 0), 0, /*keepDims=*/false, /*lastIndex=*/false);
   // Horner's scheme over the dimensions in storage order.
   auto scalar = [&](OpFoldResult v) { return b.fromElements({v}, i64, /*scalar=*/true); };
   Expr position = b.iota(outSizes, 0, i64) * scalar(sizes[1]) + b.iota(outSizes, 1, i64);
@@ -71,34 +72,41 @@ static Values maxPool(Node &n, CoreBuilder &b) {
 static Values maxUnpool(Node &n, CoreBuilder &b) {
   Expr x = n.in(0), positions = n.in(1);
   int64_t count = n.rank(0) - 2;
-  SmallVector<int64_t> kernel = n.ints("kernel_shape"), strides = n.ints("strides", SmallVector<int64_t>(std::max<int64_t>(count, 0), 1)),
+  SmallVector<int64_t> kernel = n.ints("kernel_shape"),
+                       strides = n.ints("strides", SmallVector<int64_t>(std::max<int64_t>(count, 0), 1)),
                        pads = n.ints("pads", SmallVector<int64_t>(std::max<int64_t>(2 * count, 0), 0));
-  if (!n.check(count >= 1 && int64_t(kernel.size()) == count && int64_t(strides.size()) == count && int64_t(pads.size()) == 2 * count,
+  if (!n.check(count >= 1 && int64_t(kernel.size()) == count && int64_t(strides.size()) == count &&
+                   int64_t(pads.size()) == 2 * count,
                "kernel_shape, strides and pads do not fit rank {0}", n.rank(0)) ||
       !n.elementIs(1, kSigned, "the positions") || !n.ranked(1, n.rank(0), n.rank(0), "the positions"))
     return failure();
   Sizes sizes = b.dims(x), inferred = {sizes[0], sizes[1]};
   for (int64_t d = 0; d < count; ++d) {
-    if (!n.check(std::abs(strides[d]) < (1 << 20) && std::abs(kernel[d]) < (1 << 20) && std::abs(pads[d]) < (1 << 20) && std::abs(pads[count + d]) < (1 << 20),
+    if (!n.check(std::abs(strides[d]) < (1 << 20) && std::abs(kernel[d]) < (1 << 20) && std::abs(pads[d]) < (1 << 20) &&
+                     std::abs(pads[count + d]) < (1 << 20),
                  "a window is too large"))
       return failure();
-    OpFoldResult spread = b.indexProduct(b.indexDifference(sizes[d + 2], b.builder.getIndexAttr(1)), b.builder.getIndexAttr(strides[d]));
+    OpFoldResult spread =
+        b.indexProduct(b.indexDifference(sizes[d + 2], b.builder.getIndexAttr(1)), b.builder.getIndexAttr(strides[d]));
     inferred.push_back(b.indexSum(spread, b.builder.getIndexAttr(kernel[d] - pads[d] - pads[count + d])));
   }
   auto from = productOf(n, sizes), to = productOf(n, inferred);
   if (!from || !to)
     return failure();
   Expr zeros = b.broadcast(b.splat(0, n.element(0)), {*to}, {});
-  Expr image = b.reshape(b.scatterElements(zeros, b.reshape(positions, {*from}), b.reshape(x, {*from}), 0, Reduction::None), inferred);
+  Expr image = b.reshape(
+      b.scatterElements(zeros, b.reshape(positions, {*from}), b.reshape(x, {*from}), 0, Reduction::None), inferred);
   if (!n.has(2))
     return image;
   auto target = n.sizes(2);
-  if (!target || !n.check(target->size() == inferred.size(), "output_shape has {0} entries for rank {1}", target->size(), inferred.size()))
+  if (!target || !n.check(target->size() == inferred.size(), "output_shape has {0} entries for rank {1}",
+                          target->size(), inferred.size()))
     return failure();
   Sizes high;
   for (auto [wanted, have] : llvm::zip_equal(*target, inferred)) {
     high.push_back(b.indexDifference(wanted, have));
-    if (!n.check(constantSize(high.back()).value_or(0) >= 0, "output_shape {0} is smaller than {1}", toString(*target), toString(inferred)))
+    if (!n.check(constantSize(high.back()).value_or(0) >= 0, "output_shape {0} is smaller than {1}", toString(*target),
+                 toString(inferred)))
       return failure();
   }
   return b.pad(image, b.splat(0, n.element(0)), constantSizes(b, SmallVector<int64_t>(high.size(), 0)), high);

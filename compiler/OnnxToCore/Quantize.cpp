@@ -19,11 +19,13 @@ static std::optional<Expr> spread(Node &n, Expr x, Expr parameter, int64_t axisG
   if (!axis)
     return std::nullopt;
   if (block == 0) {
-    if (!n.check(own == 1, "a scale or zero point has rank {0}", own) || !n.sameSize(b.dim(parameter, 0), b.dim(x, *axis), "sizes of the scale and the axis"))
+    if (!n.check(own == 1, "a scale or zero point has rank {0}", own) ||
+        !n.sameSize(b.dim(parameter, 0), b.dim(x, *axis), "sizes of the scale and the axis"))
       return std::nullopt;
     return perChannel(parameter, rank, *axis);
   }
-  if (!n.check(own == rank && block > 0 && block < (1 << 30), "block_size {0} does not fit a scale of rank {1}", block, own))
+  if (!n.check(own == rank && block > 0 && block < (1 << 30), "block_size {0} does not fit a scale of rank {1}", block,
+               own))
     return std::nullopt;
   Sizes wide = b.dims(parameter), merged = wide;
   SmallVector<int64_t> axes = countingFrom(0, own);
@@ -35,7 +37,8 @@ static std::optional<Expr> spread(Node &n, Expr x, Expr parameter, int64_t axisG
     if (d != *axis && !n.sameSize(merged[d], b.dim(x, d), "sizes of the scale and the input"))
       return std::nullopt;
   auto have = constantSize(merged[*axis]), want = constantSize(b.dim(x, *axis));
-  if (!n.check(!have || !want || *have >= *want, "{0} blocks do not cover size {1}", have.value_or(0) / block, want.value_or(0)))
+  if (!n.check(!have || !want || *have >= *want, "{0} blocks do not cover size {1}", have.value_or(0) / block,
+               want.value_or(0)))
     return std::nullopt;
   Expr repeated = b.reshape(b.broadcast(parameter, wide, axes), merged);
   return have && want && *have == *want ? repeated : part(repeated, *axis, b.builder.getIndexAttr(0), b.dim(x, *axis));
@@ -50,7 +53,8 @@ static Expr quantized(CoreBuilder &b, Expr x, std::optional<Expr> zeroPoint, Typ
   Type wide = CoreBuilder::elementOf(y);
   if (zeroPoint)
     y = y + convert(b, *zeroPoint, wide);
-  return b.cast(b.minimum(b.maximum(y, convert(b, lowest(b, element), wide)), convert(b, highest(b, element), wide)), element);
+  return b.cast(b.minimum(b.maximum(y, convert(b, lowest(b, element), wide)), convert(b, highest(b, element), wide)),
+                element);
 }
 
 static bool isQuantized(Type element) { return element.isInteger(8) || element.isInteger(16); }
@@ -60,7 +64,9 @@ static Values quantizeLinear(Node &n, CoreBuilder &b) {
   n.ignoreAttr("saturate"); // of 8-bit floats
   int64_t axis = n.i64("axis", 1), block = n.i64("block_size", 0), output = n.i64("output_dtype", 0);
   Type precision = n.i64("precision", 0) ? n.dtype("precision", {}) : Type();
-  Type element = n.has(2) ? n.element(2) : output ? n.dtype("output_dtype", {}) : b.builder.getIntegerType(8, /*isSigned=*/false);
+  Type element = n.has(2) ? n.element(2)
+                 : output ? n.dtype("output_dtype", {})
+                          : b.builder.getIntegerType(8, /*isSigned=*/false);
   if (n.failed() || !element)
     return failure();
   if (!isQuantized(element))
@@ -107,7 +113,8 @@ static Values dequantizeLinear(Node &n, CoreBuilder &b) {
 static Values dynamicQuantizeLinear(Node &n, CoreBuilder &b) {
   Expr x = n.in(0);
   SmallVector<int64_t> axes = countingFrom(0, n.rank(0));
-  Expr high = b.maximum(b.reduce(Reduction::Max, x, axes), 0.0), low = b.minimum(b.reduce(Reduction::Min, x, axes), 0.0);
+  Expr high = b.maximum(b.reduce(Reduction::Max, x, axes), 0.0),
+       low = b.minimum(b.reduce(Reduction::Min, x, axes), 0.0);
   Expr scale = b.select(b.compare(core::Comparison::EQ, high, low), b.splat(1, n.element(0)), high - low) / 255.0;
   Type ui8 = b.builder.getIntegerType(8, /*isSigned=*/false);
   Expr zeroPoint = roundHalfEven(clamp(0.0 - low / scale, 0, 255));
@@ -160,12 +167,15 @@ static std::optional<Expr> integerConv(Node &n, int64_t x, int64_t xZero, int64_
     return std::nullopt;
   auto left = centred(n, x, xZero, 1), right = left ? centred(n, w, wZero, 0) : std::nullopt;
   auto shape = right ? staticShape(n, *right, "weights") : std::nullopt;
-  auto s = shape ? spatialAttributes(n, *left, ArrayRef<int64_t>(*shape).drop_front(2), /*mayCeil=*/false) : std::nullopt;
+  auto s =
+      shape ? spatialAttributes(n, *left, ArrayRef<int64_t>(*shape).drop_front(2), /*mayCeil=*/false) : std::nullopt;
   int64_t groups = n.i64("group", 1);
-  if (!s || !n.check(groups > 0 && (*shape)[0] % groups == 0, "{0} output channels cannot be divided into {1} groups", (*shape)[0], groups))
+  if (!s || !n.check(groups > 0 && (*shape)[0] % groups == 0, "{0} output channels cannot be divided into {1} groups",
+                     (*shape)[0], groups))
     return std::nullopt;
   auto channels = constantSize(b.dim(*left, 1));
-  if (!n.check(!channels || *channels == (*shape)[1] * groups, "the input has {0} channels, the weights expect {1}", channels.value_or(0), (*shape)[1] * groups))
+  if (!n.check(!channels || *channels == (*shape)[1] * groups, "the input has {0} channels, the weights expect {1}",
+               channels.value_or(0), (*shape)[1] * groups))
     return std::nullopt;
   CoreBuilder::ConvDims dims;
   dims.strides = s->strides;
@@ -183,7 +193,8 @@ static Values convInteger(Node &n, CoreBuilder &b) {
 }
 
 /// saturate(round(y * xScale * wScale / yScale) + yZero); a vector of weights' scales belongs to `axis`.
-static Values requantized(Node &n, Expr y, int64_t xScale, int64_t wScale, int64_t yScale, int64_t yZero, int64_t axis) {
+static Values requantized(Node &n, Expr y, int64_t xScale, int64_t wScale, int64_t yScale, int64_t yZero,
+                          int64_t axis) {
   CoreBuilder &b = n.b;
   if (!n.check(isQuantized(n.element(yZero)), "the output's zero point is {0}", nameOf(n.element(yZero))))
     return failure();
@@ -197,7 +208,8 @@ static Values requantized(Node &n, Expr y, int64_t xScale, int64_t wScale, int64
       return n.broadcastable({y, scale}) ? std::optional(scale) : std::nullopt;
     return spread(n, y, scale, i == xScale ? CoreBuilder::rankOf(y) - 2 : axis, 0);
   };
-  auto a = of(xScale), c = a ? of(wScale) : std::nullopt, d = c ? spread(n, y, convert(b, n.in(yScale), f32), CoreBuilder::rankOf(y) - 2, 0) : std::nullopt;
+  auto a = of(xScale), c = a ? of(wScale) : std::nullopt,
+       d = c ? spread(n, y, convert(b, n.in(yScale), f32), CoreBuilder::rankOf(y) - 2, 0) : std::nullopt;
   auto zero = d ? spread(n, y, n.in(yZero), CoreBuilder::rankOf(y) - 2, 0) : std::nullopt;
   if (!zero)
     return failure();
@@ -214,7 +226,8 @@ static Values qLinearConv(Node &n, CoreBuilder &b) {
   if (!y)
     return failure();
   if (n.has(8)) {
-    if (!n.ranked(8, 1, 1, "the bias") || !n.check(n.element(8).isSignlessInteger(32), "the bias is {0} instead of int32", nameOf(n.element(8))) ||
+    if (!n.ranked(8, 1, 1, "the bias") ||
+        !n.check(n.element(8).isSignlessInteger(32), "the bias is {0} instead of int32", nameOf(n.element(8))) ||
         !n.sameSize(b.dim(n.in(8), 0), b.dim(*y, 1), "sizes of bias and output channels"))
       return failure();
     y = *y + perChannel(n.in(8), CoreBuilder::rankOf(*y));

@@ -66,7 +66,8 @@ static std::optional<Expr> apply(Node &n, const Activation &f, Expr x) {
 }
 
 /// The names in order with their parameters: each list is consumed by the functions that have such a parameter.
-static std::optional<SmallVector<Activation>> readActivations(Node &n, int64_t directions, ArrayRef<std::string> absent) {
+static std::optional<SmallVector<Activation>> readActivations(Node &n, int64_t directions,
+                                                              ArrayRef<std::string> absent) {
   SmallVector<std::string> all;
   for (int64_t d = 0; d < directions; ++d)
     all.append(absent.begin(), absent.end());
@@ -79,8 +80,13 @@ static std::optional<SmallVector<Activation>> readActivations(Node &n, int64_t d
   for (const std::string &name : names) {
     std::string lower = StringRef(name).lower();
     auto defaults = llvm::StringSwitch<std::pair<double, double>>(lower)
-                        .Case("affine", {1, 0}).Case("leakyrelu", {0.01f, NAN}).Case("thresholdedrelu", {1, NAN}).Case("scaledtanh", {1, 1})
-                        .Case("hardsigmoid", {0.2f, 0.5}).Case("elu", {1, NAN}).Default({NAN, NAN});
+                        .Case("affine", {1, 0})
+                        .Case("leakyrelu", {0.01f, NAN})
+                        .Case("thresholdedrelu", {1, NAN})
+                        .Case("scaledtanh", {1, 1})
+                        .Case("hardsigmoid", {0.2f, 0.5})
+                        .Case("elu", {1, NAN})
+                        .Default({NAN, NAN});
     Activation f{name, defaults.first, defaults.second};
     if (!std::isnan(f.alpha) && alpha < alphas.size())
       f.alpha = alphas[alpha++];
@@ -100,17 +106,21 @@ static Expr gate(Expr x, int64_t index, int64_t hidden) {
 static Expr timesTransposed(Expr x, Expr w) { return x.b->dot(x, w, {{}, {}, {CoreBuilder::rankOf(x) - 1}, {1}}); }
 
 /// What the three cells share: directions, layout, lengths, clipping and the loop. `step` makes the next state.
-template <typename StepFunction> static Values unroll(Node &n, CoreBuilder &b, const Cell &cell, ArrayRef<std::string> activationNames, StepFunction step) {
+template <typename StepFunction>
+static Values unroll(Node &n, CoreBuilder &b, const Cell &cell, ArrayRef<std::string> activationNames,
+                     StepFunction step) {
   n.ignoreAttr("output_sequence"); // of opset 1
   auto which = n.choice("direction", "forward", {"forward", "reverse", "bidirectional"});
   bool isBatchFirst = n.i64("layout", 0);
   int64_t directions = which && *which == 2 ? 2 : 1;
   double clip = n.f32("clip", 0);
   auto activations = which ? readActivations(n, directions, activationNames) : std::nullopt;
-  if (!activations || !n.ranked(0, 3, 3, "X") || !n.ranked(1, 3, 3, "W") || !n.ranked(2, 3, 3, "R") || !n.sameElement({n.in(0), n.in(1), n.in(2)}))
+  if (!activations || !n.ranked(0, 3, 3, "X") || !n.ranked(1, 3, 3, "W") || !n.ranked(2, 3, 3, "R") ||
+      !n.sameElement({n.in(0), n.in(1), n.in(2)}))
     return failure();
   auto hidden = staticDim(n, n.in(2), 2, "a hidden dimension");
-  if (!hidden || !n.check(n.i64("hidden_size", *hidden) == *hidden, "hidden_size is {0}, but R's {1}", n.i64("hidden_size", 0), *hidden))
+  if (!hidden || !n.check(n.i64("hidden_size", *hidden) == *hidden, "hidden_size is {0}, but R's {1}",
+                          n.i64("hidden_size", 0), *hidden))
     return failure();
   Expr x = n.in(0); // [steps, batch, input]
   if (isBatchFirst)
@@ -131,12 +141,15 @@ template <typename StepFunction> static Values unroll(Node &n, CoreBuilder &b, c
     return failure();
   auto steps = constantSize(b.dim(x, 0));
   if (!steps || *steps > kStepsMax)
-    return n.unsupported("a sequence of {0} steps", steps ? std::to_string(*steps) + " (more than " + std::to_string(kStepsMax) + ")" : "a dynamic number of");
+    return n.unsupported("a sequence of {0} steps",
+                         steps ? std::to_string(*steps) + " (more than " + std::to_string(kStepsMax) + ")"
+                               : "a dynamic number of");
   if (!n.check(*steps > 0, "the sequence is empty"))
     return failure();
   std::optional<Expr> lengths;
   if (n.has(4)) {
-    if (!n.ranked(4, 1, 1, "sequence_lens") || !n.elementIs(4, kInteger, "sequence_lens") || !n.sameSize(b.dim(n.in(4), 0), batch, "batch sizes"))
+    if (!n.ranked(4, 1, 1, "sequence_lens") || !n.elementIs(4, kInteger, "sequence_lens") ||
+        !n.sameSize(b.dim(n.in(4), 0), batch, "batch sizes"))
       return failure();
     lengths = b.unsqueeze(n.in(4), {1});
   }
@@ -223,57 +236,65 @@ template <typename StepFunction> static Values unroll(Node &n, CoreBuilder &b, c
 }
 
 static Values rnn(Node &n, CoreBuilder &b) {
-  return unroll(n, b, {1, 1}, {"Tanh"}, [&](const Direction &d, const State &s, Expr input, int64_t hidden, auto clipped) -> std::optional<State> {
-    Expr sum = input + timesTransposed(s.h, d.r);
-    if (d.stateBias)
-      sum = sum + *d.stateBias;
-    auto h = apply(n, d.activations[0], clipped(sum));
-    return h ? std::optional(State{*h, {}}) : std::nullopt;
-  });
+  return unroll(
+      n, b, {1, 1}, {"Tanh"},
+      [&](const Direction &d, const State &s, Expr input, int64_t hidden, auto clipped) -> std::optional<State> {
+        Expr sum = input + timesTransposed(s.h, d.r);
+        if (d.stateBias)
+          sum = sum + *d.stateBias;
+        auto h = apply(n, d.activations[0], clipped(sum));
+        return h ? std::optional(State{*h, {}}) : std::nullopt;
+      });
 }
 
 // Gates z, r, h.
 static Values gru(Node &n, CoreBuilder &b) {
   bool isLinearFirst = n.i64("linear_before_reset", 0);
-  return unroll(n, b, {3, 2}, {"Sigmoid", "Tanh"},
-                [&](const Direction &d, const State &s, Expr input, int64_t hidden, auto clipped) -> std::optional<State> {
-    auto rows = [&](Expr r, int64_t first, int64_t count) {
-      return part(r, 0, b.builder.getIndexAttr(first * hidden), b.builder.getIndexAttr(count * hidden));
-    };
-    Expr zr = timesTransposed(s.h, rows(d.r, 0, 2));
-    if (d.stateBias)
-      zr = zr + rows(*d.stateBias, 0, 2);
-    auto z = apply(n, d.activations[0], clipped(gate(input, 0, hidden) + gate(zr, 0, hidden)));
-    auto r = z ? apply(n, d.activations[0], clipped(gate(input, 1, hidden) + gate(zr, 1, hidden))) : std::nullopt;
-    if (!r)
-      return std::nullopt;
-    Expr share = timesTransposed(isLinearFirst ? s.h : *r * s.h, rows(d.r, 2, 1));
-    if (d.stateBias)
-      share = share + rows(*d.stateBias, 2, 1);
-    auto h = apply(n, d.activations[1], clipped(gate(input, 2, hidden) + (isLinearFirst ? *r * share : share)));
-    return h ? std::optional(State{(1.0 - *z) * *h + *z * s.h, {}}) : std::nullopt;
-  });
+  return unroll(
+      n, b, {3, 2}, {"Sigmoid", "Tanh"},
+      [&](const Direction &d, const State &s, Expr input, int64_t hidden, auto clipped) -> std::optional<State> {
+        auto rows = [&](Expr r, int64_t first, int64_t count) {
+          return part(r, 0, b.builder.getIndexAttr(first * hidden), b.builder.getIndexAttr(count * hidden));
+        };
+        Expr zr = timesTransposed(s.h, rows(d.r, 0, 2));
+        if (d.stateBias)
+          zr = zr + rows(*d.stateBias, 0, 2);
+        auto z = apply(n, d.activations[0], clipped(gate(input, 0, hidden) + gate(zr, 0, hidden)));
+        auto r = z ? apply(n, d.activations[0], clipped(gate(input, 1, hidden) + gate(zr, 1, hidden))) : std::nullopt;
+        if (!r)
+          return std::nullopt;
+        Expr share = timesTransposed(isLinearFirst ? s.h : *r * s.h, rows(d.r, 2, 1));
+        if (d.stateBias)
+          share = share + rows(*d.stateBias, 2, 1);
+        auto h = apply(n, d.activations[1], clipped(gate(input, 2, hidden) + (isLinearFirst ? *r * share : share)));
+        return h ? std::optional(State{(1.0 - *z) * *h + *z * s.h, {}}) : std::nullopt;
+      });
 }
 
 // Gates i, o, f, c; peepholes i, o, f.
 static Values lstm(Node &n, CoreBuilder &b) {
   bool isCoupled = n.i64("input_forget", 0);
-  return unroll(n, b, {4, 3, true}, {"Sigmoid", "Tanh", "Tanh"},
-                [&](const Direction &d, const State &s, Expr input, int64_t hidden, auto clipped) -> std::optional<State> {
-    Expr gates = input + timesTransposed(s.h, d.r);
-    if (d.stateBias)
-      gates = gates + *d.stateBias;
-    auto peek = [&](Expr g, int64_t which, Expr c) { return d.peepholes ? g + gate(*d.peepholes, which, hidden) * c : g; };
-    auto i = apply(n, d.activations[0], clipped(peek(gate(gates, 0, hidden), 0, *s.c)));
-    auto f = !i ? std::nullopt : isCoupled ? std::optional(1.0 - *i) : apply(n, d.activations[0], clipped(peek(gate(gates, 2, hidden), 2, *s.c)));
-    auto g = f ? apply(n, d.activations[1], clipped(gate(gates, 3, hidden))) : std::nullopt;
-    if (!g)
-      return std::nullopt;
-    Expr c = *f * *s.c + *i * *g;
-    auto o = apply(n, d.activations[0], clipped(peek(gate(gates, 1, hidden), 1, c)));
-    auto h = o ? apply(n, d.activations[2], c) : std::nullopt;
-    return h ? std::optional(State{*o * *h, c}) : std::nullopt;
-  });
+  return unroll(
+      n, b, {4, 3, true}, {"Sigmoid", "Tanh", "Tanh"},
+      [&](const Direction &d, const State &s, Expr input, int64_t hidden, auto clipped) -> std::optional<State> {
+        Expr gates = input + timesTransposed(s.h, d.r);
+        if (d.stateBias)
+          gates = gates + *d.stateBias;
+        auto peek = [&](Expr g, int64_t which, Expr c) {
+          return d.peepholes ? g + gate(*d.peepholes, which, hidden) * c : g;
+        };
+        auto i = apply(n, d.activations[0], clipped(peek(gate(gates, 0, hidden), 0, *s.c)));
+        auto f = !i          ? std::nullopt
+                 : isCoupled ? std::optional(1.0 - *i)
+                             : apply(n, d.activations[0], clipped(peek(gate(gates, 2, hidden), 2, *s.c)));
+        auto g = f ? apply(n, d.activations[1], clipped(gate(gates, 3, hidden))) : std::nullopt;
+        if (!g)
+          return std::nullopt;
+        Expr c = *f * *s.c + *i * *g;
+        auto o = apply(n, d.activations[0], clipped(peek(gate(gates, 1, hidden), 1, c)));
+        auto h = o ? apply(n, d.activations[2], c) : std::nullopt;
+        return h ? std::optional(State{*o * *h, c}) : std::nullopt;
+      });
 }
 
 static const Rule rules[] = {

@@ -43,7 +43,8 @@ static Expr reduce(CoreBuilder &b, Reduction kind, Expr x, const Reduced &r) {
 }
 
 /// pointwise before, reduction, pointwise after
-template <Reduction kind, Expr (*before)(Expr), Expr (*after)(Expr), int64_t inputSince = 18> static Values reduceRule(Node &n, CoreBuilder &b) {
+template <Reduction kind, Expr (*before)(Expr), Expr (*after)(Expr), int64_t inputSince = 18>
+static Values reduceRule(Node &n, CoreBuilder &b) {
   auto r = readAxes(n, inputSince);
   if (!r)
     return failure();
@@ -62,8 +63,12 @@ template <Expr (*function)(Expr)> static Expr viaFloat(Expr x) {
     return function(x);
   return b.cast(function(b.cast(x, b.builder.getF64Type())), element);
 }
-static Expr squareRoot(Expr x) { return viaFloat<[](Expr v) { return v.b->sqrt(v); }>(x); }
-static Expr logarithm(Expr x) { return viaFloat<[](Expr v) { return v.b->log(v); }>(x); }
+static Expr squareRoot(Expr x) {
+  return viaFloat<[](Expr v) { return v.b->sqrt(v); }>(x);
+}
+static Expr logarithm(Expr x) {
+  return viaFloat<[](Expr v) { return v.b->log(v); }>(x);
+}
 
 template <bool isMax> static Values extreme(Node &n, CoreBuilder &b) {
   auto r = readAxes(n, 18);
@@ -121,12 +126,14 @@ template <bool isMax> static Values argument(Node &n, CoreBuilder &b) {
 template <Reduction kind> static Values cumulate(Node &n, CoreBuilder &b) {
   bool exclusive = n.i64("exclusive", 0), reverse = n.i64("reverse", 0);
   int64_t rank = n.rank(0);
-  if (!n.check(n.type(1).hasStaticShape() && n.type(1).getNumElements() == 1, "axis is not a scalar") || !n.elementIs(1, kInteger, "axis"))
+  if (!n.check(n.type(1).hasStaticShape() && n.type(1).getNumElements() == 1, "axis is not a scalar") ||
+      !n.elementIs(1, kInteger, "axis"))
     return failure();
   if (!n.known.find(b, n.in(1))) { // an axis that is only known at run time chooses one of all
     Expr given = b.reshape(n.in(1), {}), y = n.in(0);
     for (int64_t d = 0; d < rank; ++d) {
-      Expr isThis = b.binary("or", b.compare(Comparison::EQ, given, double(d)), b.compare(Comparison::EQ, given, double(d - rank)));
+      Expr isThis = b.binary("or", b.compare(Comparison::EQ, given, double(d)),
+                             b.compare(Comparison::EQ, given, double(d - rank)));
       y = b.select(isThis, b.scan(kind, n.in(0), d, exclusive, reverse), y);
     }
     return y;

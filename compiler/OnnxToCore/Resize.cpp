@@ -41,15 +41,20 @@ struct Taps {
 static double coordinate(const Options &o, const Axis &a, int64_t in, int64_t out, double x) {
   double width = a.scale * double(in);
   switch (o.coordinates) {
-  case Coordinates::AlignCorners: return width == 1 ? 0 : x * double(in - 1) / (width - 1);
-  case Coordinates::Asymmetric: return x / a.scale;
+  case Coordinates::AlignCorners:
+    return width == 1 ? 0 : x * double(in - 1) / (width - 1);
+  case Coordinates::Asymmetric:
+    return x / a.scale;
   case Coordinates::TfCropAndResize: {
     double length = (a.roiEnd - a.roiStart) * double(in - 1);
     return (width == 1 ? length / 2 : x * length / (width - 1)) + a.roiStart * double(in - 1);
   }
-  case Coordinates::PytorchHalfPixel: return width == 1 ? -0.5 : (x + 0.5) / a.scale - 0.5;
-  case Coordinates::HalfPixel: return (x + 0.5) / a.scale - 0.5;
-  case Coordinates::HalfPixelSymmetric: return double(in) / 2 * (1 - double(out) / width) + (x + 0.5) / a.scale - 0.5;
+  case Coordinates::PytorchHalfPixel:
+    return width == 1 ? -0.5 : (x + 0.5) / a.scale - 0.5;
+  case Coordinates::HalfPixel:
+    return (x + 0.5) / a.scale - 0.5;
+  case Coordinates::HalfPixelSymmetric:
+    return double(in) / 2 * (1 - double(out) / width) + (x + 0.5) / a.scale - 0.5;
   }
   llvm_unreachable("all modes are above");
 }
@@ -62,7 +67,8 @@ static SmallVector<double> coefficients(const Options &o, double ratio, double s
   };
   SmallVector<double> c;
   if (o.mode == Mode::Nearest) {
-    bool isRight = ratio == 1 || o.nearest == Nearest::Ceil || (o.nearest == Nearest::RoundPreferFloor && ratio > 0.5) ||
+    bool isRight = ratio == 1 || o.nearest == Nearest::Ceil ||
+                   (o.nearest == Nearest::RoundPreferFloor && ratio > 0.5) ||
                    (o.nearest == Nearest::RoundPreferCeil && ratio >= 0.5);
     return {isRight ? 0.0 : 1.0, isRight ? 1.0 : 0.0};
   }
@@ -71,7 +77,8 @@ static SmallVector<double> coefficients(const Options &o, double ratio, double s
       return {1 - ratio, ratio};
     return {cubicAt(ratio + 1), cubicAt(ratio), cubicAt(1 - ratio), cubicAt(2 - ratio)};
   }
-  int64_t reach = o.mode == Mode::Linear ? 1 : 2, start = int64_t(std::floor(-double(reach) / scale)) + 1, end = 2 - start;
+  int64_t reach = o.mode == Mode::Linear ? 1 : 2, start = int64_t(std::floor(-double(reach) / scale)) + 1,
+          end = 2 - start;
   double sum = 0;
   for (int64_t i = start; i < end; ++i) {
     double x = scale * (double(i) - ratio);
@@ -105,7 +112,8 @@ static Taps tapsOf(const Options &o, const Axis &a, int64_t in, int64_t out) {
       taps.positions[k].push_back(std::clamp<int64_t>(start + k, 0, in - 1));
       taps.weights[k].push_back(float(o.excludesOutside && sum != 0 ? c[k] / sum : c[k]));
     }
-    taps.extrapolated.push_back(o.coordinates == Coordinates::TfCropAndResize && (source < 0 || source > double(in - 1)));
+    taps.extrapolated.push_back(o.coordinates == Coordinates::TfCropAndResize &&
+                                (source < 0 || source > double(in - 1)));
   }
   return taps;
 }
@@ -145,7 +153,8 @@ static Expr resizeStatic(CoreBuilder &b, Expr x, const Options &o, const Axis &a
   }
   if (llvm::is_contained(taps.extrapolated, true)) {
     SmallVector<bool> flags(taps.extrapolated);
-    Expr isOutside = b.constant(DenseElementsAttr::get(RankedTensorType::get({out}, b.builder.getI1Type()), ArrayRef<bool>(flags)));
+    Expr isOutside =
+        b.constant(DenseElementsAttr::get(RankedTensorType::get({out}, b.builder.getI1Type()), ArrayRef<bool>(flags)));
     y = b.select(perChannel(isOutside, rank, a.axis), b.splat(o.extrapolation, CoreBuilder::elementOf(y)), y);
   }
   return y;
@@ -156,21 +165,30 @@ static Expr resizeStatic(CoreBuilder &b, Expr x, const Options &o, const Axis &a
 /// The same in f32 tensor arithmetic: coordinates of all results along the axis.
 static Expr coordinates(CoreBuilder &b, const Options &o, const Axis &a) {
   Type f32 = b.builder.getF32Type();
-  auto number = [&](OpFoldResult v) { return b.cast(b.fromElements({v}, b.builder.getI64Type(), /*scalar=*/true), f32); };
+  auto number = [&](OpFoldResult v) {
+    return b.cast(b.fromElements({v}, b.builder.getI64Type(), /*scalar=*/true), f32);
+  };
   Expr position = b.iota({a.out}, 0, f32), in = number(a.in), out = number(a.out);
   Expr scale = a.runTimeScale ? *a.runTimeScale : a.scale ? b.splat(a.scale, f32) : out / in;
   Expr width = a.scale || a.runTimeScale ? in * scale : out;
-  auto unlessOne = [&](Expr many, Expr one) { return b.select(b.compare(core::Comparison::EQ, width, 1.0), one, many); };
+  auto unlessOne = [&](Expr many, Expr one) {
+    return b.select(b.compare(core::Comparison::EQ, width, 1.0), one, many);
+  };
   switch (o.coordinates) {
-  case Coordinates::AlignCorners: return unlessOne(position * ((in - 1.0) / (width - 1.0)), b.splat(0, f32));
-  case Coordinates::Asymmetric: return position / scale;
+  case Coordinates::AlignCorners:
+    return unlessOne(position * ((in - 1.0) / (width - 1.0)), b.splat(0, f32));
+  case Coordinates::Asymmetric:
+    return position / scale;
   case Coordinates::TfCropAndResize: {
     Expr length = (*a.runTimeRoiEnd - *a.runTimeRoiStart) * (in - 1.0);
     return unlessOne(position * (length / (width - 1.0)), length * 0.5) + *a.runTimeRoiStart * (in - 1.0);
   }
-  case Coordinates::PytorchHalfPixel: return unlessOne((position + 0.5) / scale - 0.5, b.splat(-0.5, f32));
-  case Coordinates::HalfPixel: return (position + 0.5) / scale - 0.5;
-  case Coordinates::HalfPixelSymmetric: return in * 0.5 * (1.0 - out / width) + ((position + 0.5) / scale - 0.5);
+  case Coordinates::PytorchHalfPixel:
+    return unlessOne((position + 0.5) / scale - 0.5, b.splat(-0.5, f32));
+  case Coordinates::HalfPixel:
+    return (position + 0.5) / scale - 0.5;
+  case Coordinates::HalfPixelSymmetric:
+    return in * 0.5 * (1.0 - out / width) + ((position + 0.5) / scale - 0.5);
   }
   llvm_unreachable("all modes are above");
 }
@@ -178,9 +196,10 @@ static Expr coordinates(CoreBuilder &b, const Options &o, const Axis &a) {
 static Values resizeDynamic(Node &n, CoreBuilder &b, Expr x, const Options &o, const Axis &a) {
   double factor = a.scale;
   bool isWhole = factor >= 1 && factor == std::floor(factor) && factor < (1 << 20);
-  bool isFloorOfQuotient = (o.coordinates == Coordinates::Asymmetric && o.nearest == Nearest::Floor) ||
-                           ((o.coordinates == Coordinates::HalfPixel || o.coordinates == Coordinates::PytorchHalfPixel) &&
-                            (o.nearest == Nearest::RoundPreferFloor || o.nearest == Nearest::RoundPreferCeil));
+  bool isFloorOfQuotient =
+      (o.coordinates == Coordinates::Asymmetric && o.nearest == Nearest::Floor) ||
+      ((o.coordinates == Coordinates::HalfPixel || o.coordinates == Coordinates::PytorchHalfPixel) &&
+       (o.nearest == Nearest::RoundPreferFloor || o.nearest == Nearest::RoundPreferCeil));
   if (o.mode == Mode::Nearest && isWhole && isFloorOfQuotient)
     return repeat(x, a.axis, int64_t(factor));
   if (o.antialias)
@@ -192,8 +211,8 @@ static Values resizeDynamic(Node &n, CoreBuilder &b, Expr x, const Options &o, c
   auto gatherAt = [&](Expr at) { return b.gather(x, b.cast(b.minimum(b.maximum(at, 0.0), last), i64), a.axis); };
   Expr y;
   if (o.mode == Mode::Nearest) {
-    Expr at = o.nearest == Nearest::Floor             ? floor
-              : o.nearest == Nearest::Ceil            ? b.unary("ceil", source)
+    Expr at = o.nearest == Nearest::Floor              ? floor
+              : o.nearest == Nearest::Ceil             ? b.unary("ceil", source)
               : o.nearest == Nearest::RoundPreferFloor ? b.unary("ceil", source - 0.5)
                                                        : b.unary("floor", source + 0.5);
     y = gatherAt(at);
@@ -202,13 +221,17 @@ static Values resizeDynamic(Node &n, CoreBuilder &b, Expr x, const Options &o, c
     double A = o.cubic;
     auto outer = [&](Expr v) { return ((v * A - 5 * A) * v + 8 * A) * v - 4 * A; };
     auto inner = [&](Expr v) { return (v * (A + 2) - (A + 3)) * v * v + 1.0; };
-    SmallVector<Expr> weights = o.mode == Mode::Linear ? SmallVector<Expr>{1.0 - t, t} : SmallVector<Expr>{outer(t + 1.0), inner(t), inner(1.0 - t), outer(2.0 - t)};
+    SmallVector<Expr> weights = o.mode == Mode::Linear
+                                    ? SmallVector<Expr>{1.0 - t, t}
+                                    : SmallVector<Expr>{outer(t + 1.0), inner(t), inner(1.0 - t), outer(2.0 - t)};
     double first = o.mode == Mode::Linear ? 0 : -1;
     std::optional<Expr> sum, total;
     if (o.excludesOutside)
       for (auto [k, w] : llvm::enumerate(weights)) {
         Expr at = floor + (first + double(k));
-        w = b.select(b.binary("and", b.compare(core::Comparison::GE, at, 0.0), b.compare(core::Comparison::LE, at, last)), w, b.splatLike(0, w));
+        w = b.select(
+            b.binary("and", b.compare(core::Comparison::GE, at, 0.0), b.compare(core::Comparison::LE, at, last)), w,
+            b.splatLike(0, w));
         total = total ? *total + w : w;
       }
     for (auto [k, w] : llvm::enumerate(weights)) {
@@ -219,7 +242,8 @@ static Values resizeDynamic(Node &n, CoreBuilder &b, Expr x, const Options &o, c
     y = *sum;
   }
   if (o.coordinates == Coordinates::TfCropAndResize) {
-    Expr isOutside = b.binary("or", b.compare(core::Comparison::LT, source, 0.0), b.compare(core::Comparison::GT, source, last));
+    Expr isOutside =
+        b.binary("or", b.compare(core::Comparison::LT, source, 0.0), b.compare(core::Comparison::GT, source, last));
     y = b.select(perChannel(isOutside, rank, a.axis), b.splat(o.extrapolation, element), y);
   }
   return y;
@@ -227,7 +251,8 @@ static Values resizeDynamic(Node &n, CoreBuilder &b, Expr x, const Options &o, c
 
 static Values resizeAxes(Node &n, CoreBuilder &b, const Options &o, ArrayRef<Axis> axes) {
   Expr x = n.in(0);
-  Type element = n.element(0), wide = o.mode == Mode::Nearest || kindOf(element) == kFloat ? element : Type(b.builder.getF32Type());
+  Type element = n.element(0),
+       wide = o.mode == Mode::Nearest || kindOf(element) == kFloat ? element : Type(b.builder.getF32Type());
   Sizes sizes = b.dims(x);
   for (const Axis &a : axes)
     sizes[a.axis] = a.out;
@@ -236,7 +261,8 @@ static Values resizeAxes(Node &n, CoreBuilder &b, const Options &o, ArrayRef<Axi
   x = convert(b, x, wide);
   for (const Axis &a : axes) {
     auto in = constantSize(a.in), out = constantSize(a.out);
-    if (o.coordinates != Coordinates::TfCropAndResize && (a.scale == 1 || (!a.runTimeScale && n.known.isSame(a.in, a.out))))
+    if (o.coordinates != Coordinates::TfCropAndResize &&
+        (a.scale == 1 || (!a.runTimeScale && n.known.isSame(a.in, a.out))))
       continue;
     if (!n.check(in != 0, "dimension {0} is empty", a.axis))
       return failure();
@@ -280,7 +306,8 @@ static std::optional<OpFoldResult> scaledSize(Node &n, OpFoldResult in, double s
     return OpFoldResult(b.builder.getIndexAttr(int64_t(result)));
   }
   for (int64_t denominator = 1; denominator <= 1024; denominator *= 2)
-    if (double numerator = scale * double(denominator); numerator == std::floor(numerator) && numerator < double(1 << 30)) {
+    if (double numerator = scale * double(denominator);
+        numerator == std::floor(numerator) && numerator < double(1 << 30)) {
       OpFoldResult product = b.indexProduct(in, b.builder.getIndexAttr(int64_t(numerator)));
       return denominator == 1 ? product : b.indexFloorDiv(product, b.builder.getIndexAttr(denominator));
     }
@@ -305,7 +332,8 @@ static std::optional<SmallVector<Axis>> axesByScales(Node &n, ArrayRef<int64_t> 
 /// The same for scales (input i) that are only known at run time.
 static std::optional<SmallVector<Axis>> axesByRunTimeScales(Node &n, ArrayRef<int64_t> axes, int64_t i) {
   CoreBuilder &b = n.b;
-  if (!n.ranked(i, 1, 1, "scales") || !n.sameSize(b.dim(n.in(i), 0), b.builder.getIndexAttr(axes.size()), "numbers of scales and axes"))
+  if (!n.ranked(i, 1, 1, "scales") ||
+      !n.sameSize(b.dim(n.in(i), 0), b.builder.getIndexAttr(axes.size()), "numbers of scales and axes"))
     return std::nullopt;
   SmallVector<Axis> result;
   Type f32 = b.builder.getF32Type(), i64 = b.builder.getI64Type();
@@ -333,7 +361,8 @@ static Values upsampleBy(Node &n, CoreBuilder &b, const std::optional<SmallVecto
 }
 
 static Values upsampleByScales(Node &n, CoreBuilder &b, ArrayRef<double> scales) {
-  return upsampleBy(n, b, axesByScales(n, countingFrom(0, n.rank(0)), scales), llvm::any_of(scales, [](double s) { return s < 1; }));
+  return upsampleBy(n, b, axesByScales(n, countingFrom(0, n.rank(0)), scales),
+                    llvm::any_of(scales, [](double s) { return s < 1; }));
 }
 
 // Opset 1: [N, C, H, W] by two attributes; 7: one attribute; 9 (and Resize 10): an input.
@@ -361,8 +390,10 @@ static Values resize(Node &n, CoreBuilder &b) {
   Options o;
   auto mode = n.choice("mode", "nearest", {"nearest", "linear", "cubic"});
   auto coordinates = n.choice("coordinate_transformation_mode", "half_pixel",
-                              {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_crop_and_resize", "tf_half_pixel_for_nn"});
-  auto nearest = n.choice("nearest_mode", "round_prefer_floor", {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"});
+                              {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners",
+                               "asymmetric", "tf_crop_and_resize", "tf_half_pixel_for_nn"});
+  auto nearest =
+      n.choice("nearest_mode", "round_prefer_floor", {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"});
   auto policy = n.choice("keep_aspect_ratio_policy", "stretch", {"stretch", "not_larger", "not_smaller"});
   o.cubic = n.f32("cubic_coeff_a", -0.75);
   o.extrapolation = n.f32("extrapolation_value", 0);
@@ -397,7 +428,8 @@ static Values resize(Node &n, CoreBuilder &b) {
       list->push_back({axis, b.dim(n.in(0), axis), size, 0});
     if (*policy) {
       bool isLarger = *policy == 2;
-      bool isStatic = llvm::all_of(*list, [](const Axis &a) { return constantSize(a.in).value_or(0) > 0 && constantSize(a.out); });
+      bool isStatic =
+          llvm::all_of(*list, [](const Axis &a) { return constantSize(a.in).value_or(0) > 0 && constantSize(a.out); });
       double scale = isLarger ? 0 : INFINITY;
       Type f32 = b.builder.getF32Type(), i64 = b.builder.getI64Type();
       auto number = [&](OpFoldResult v) { return b.cast(b.fromElements({v}, i64, /*scalar=*/true), f32); };
@@ -428,7 +460,8 @@ static Values resize(Node &n, CoreBuilder &b) {
     return failure();
   if (o.coordinates == Coordinates::TfCropAndResize) {
     if (!n.check(isGiven(n, 1), "roi is missing") || !n.ranked(1, 1, 1, "roi") ||
-        !n.sameSize(b.dim(n.in(1), 0), b.builder.getIndexAttr(2 * list->size()), "the numbers in roi and twice the axes"))
+        !n.sameSize(b.dim(n.in(1), 0), b.builder.getIndexAttr(2 * list->size()),
+                    "the numbers in roi and twice the axes"))
       return failure();
     auto roi = constantOf(n.in(1)) ? n.constantFloats(1, "roi") : std::nullopt;
     Expr values = convert(b, n.in(1), b.builder.getF32Type());
@@ -449,10 +482,8 @@ static Values resize(Node &n, CoreBuilder &b) {
 }
 
 static const Rule rules[] = {
-    {"Upsample", 1, upsamplePlane, 1, kNumber},
-    {"Upsample", 7, upsampleByAttribute, 1, kNumber},
-    {"Upsample", 9, upsample, 2, kNumber},
-    {"Resize", 10, upsample, 2, kNumber},
+    {"Upsample", 1, upsamplePlane, 1, kNumber}, {"Upsample", 7, upsampleByAttribute, 1, kNumber},
+    {"Upsample", 9, upsample, 2, kNumber},      {"Resize", 10, upsample, 2, kNumber},
     {"Resize", 11, resize, 1, kNumber},
 };
 const ArrayRef<Rule> resizeRules(rules);

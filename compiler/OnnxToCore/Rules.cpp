@@ -4,10 +4,12 @@
 namespace mlc::decompose {
 
 static std::vector<Domain> allDomains() {
-  static const ArrayRef<Rule> onnx[] = {activationRules, arithmeticRules, attentionRules, castRules, comparisonRules, constantRules,
-                                        controlRules, convolutionRules, gatherRules, layoutRules, lossRules, matMulRules,
-                                        normalizationRules, padRules, poolingRules, quantizeRules, recurrentRules, reductionRules,
-                                        resizeRules, samplingRules, signalRules, sliceRules, softmaxRules, sortRules, unsupportedRules};
+  static const ArrayRef<Rule> onnx[] = {
+      activationRules, arithmeticRules, attentionRules,     castRules,   comparisonRules,
+      constantRules,   controlRules,    convolutionRules,   gatherRules, layoutRules,
+      lossRules,       matMulRules,     normalizationRules, padRules,    poolingRules,
+      quantizeRules,   recurrentRules,  reductionRules,     resizeRules, samplingRules,
+      signalRules,     sliceRules,      softmaxRules,       sortRules,   unsupportedRules};
   static const ArrayRef<Rule> training[] = {optimizerRules};
   return {{"ai.onnx", onnx}, {"ai.onnx.preview.training", training}};
 }
@@ -35,7 +37,8 @@ std::vector<ListedRule> allRules() {
         list.push_back({domain.name, &rule});
     }
   llvm::sort(list, [](const ListedRule &a, const ListedRule &b) {
-    return std::tuple(a.domain, StringRef(a.rule->op), a.rule->since) < std::tuple(b.domain, StringRef(b.rule->op), b.rule->since);
+    return std::tuple(a.domain, StringRef(a.rule->op), a.rule->since) <
+           std::tuple(b.domain, StringRef(b.rule->op), b.rule->since);
   });
   return list;
 }

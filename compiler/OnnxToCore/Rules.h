@@ -7,10 +7,10 @@ namespace mlc::decompose {
 
 struct Rule {
   const char *op;
-  int since;                                // the first opset that this row serves
+  int since; // the first opset that this row serves
   Values (*build)(Node &, CoreBuilder &);
-  int inputs = 1;                           // the first ones, which must be present
-  unsigned elements = kWide;                // what the first input may hold
+  int inputs = 1;            // the first ones, which must be present
+  unsigned elements = kWide; // what the first input may hold
 };
 
 /// A domain's rules, by operator.
@@ -30,10 +30,10 @@ struct ListedRule {
 std::vector<ListedRule> allRules();
 
 // One table for each family, in the file of that name.
-extern const ArrayRef<Rule> activationRules, arithmeticRules, attentionRules, castRules, comparisonRules, constantRules, controlRules,
-    convolutionRules, gatherRules, layoutRules, lossRules, matMulRules, normalizationRules, optimizerRules, padRules, poolingRules,
-    quantizeRules, recurrentRules, reductionRules, resizeRules, samplingRules, signalRules, sliceRules, softmaxRules, sortRules,
-    unsupportedRules;
+extern const ArrayRef<Rule> activationRules, arithmeticRules, attentionRules, castRules, comparisonRules, constantRules,
+    controlRules, convolutionRules, gatherRules, layoutRules, lossRules, matMulRules, normalizationRules,
+    optimizerRules, padRules, poolingRules, quantizeRules, recurrentRules, reductionRules, resizeRules, samplingRules,
+    signalRules, sliceRules, softmaxRules, sortRules, unsupportedRules;
 
 } // namespace mlc::decompose
 #endif

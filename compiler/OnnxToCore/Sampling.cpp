@@ -42,7 +42,8 @@ struct Sampler {
     for (auto [d, x] : llvm::enumerate(at)) {
       Expr i = padding == Padding::Reflection ? b.unary("floor", reflect(x, d)) : x;
       if (padding == Padding::Zeros) {
-        Expr fits = b.binary("and", b.compare(Comparison::GE, x, 0.0), b.compare(Comparison::LE, x, size(d, CoreBuilder::elementOf(x)) - 1.0));
+        Expr fits = b.binary("and", b.compare(Comparison::GE, x, 0.0),
+                             b.compare(Comparison::LE, x, size(d, CoreBuilder::elementOf(x)) - 1.0));
         inside = inside ? b.binary("and", *inside, fits) : fits;
       }
       indices.push_back(b.unsqueeze(b.cast(clampTo(i, d), b.builder.getI64Type()), {CoreBuilder::rankOf(x)}));
@@ -118,11 +119,14 @@ static Expr channelsFirst(CoreBuilder &b, Expr x) {
 static Values gridSample(Node &n, CoreBuilder &b) {
   Expr x = n.in(0), grid = n.in(1);
   int64_t rank = n.rank(0), spatial = rank - 2;
-  auto mode = n.opset() >= 20 ? n.choice("mode", "linear", {"linear", "nearest", "cubic"}) : n.choice("mode", "bilinear", {"bilinear", "nearest", "bicubic"});
+  auto mode = n.opset() >= 20 ? n.choice("mode", "linear", {"linear", "nearest", "cubic"})
+                              : n.choice("mode", "bilinear", {"bilinear", "nearest", "bicubic"});
   auto padding = n.choice("padding_mode", "zeros", {"zeros", "border", "reflection"});
   bool alignsCorners = n.i64("align_corners", 0);
-  if (!mode || !padding || !n.ranked(0, 3, 5, "X") || !n.ranked(1, rank, rank, "the grid") || !n.elementIs(1, kFloat, "the grid") ||
-      !n.sameSize(b.dim(grid, rank - 1), b.builder.getIndexAttr(spatial), "the grid's last size and the spatial dimensions") ||
+  if (!mode || !padding || !n.ranked(0, 3, 5, "X") || !n.ranked(1, rank, rank, "the grid") ||
+      !n.elementIs(1, kFloat, "the grid") ||
+      !n.sameSize(b.dim(grid, rank - 1), b.builder.getIndexAttr(spatial),
+                  "the grid's last size and the spatial dimensions") ||
       !n.sameSize(b.dim(grid, 0), b.dim(x, 0), "batch sizes"))
     return failure();
   Sampler sampler{b, channelsLast(b, x), Mode(*mode), Padding(*padding), alignsCorners};
@@ -142,12 +146,14 @@ static Values affineGrid(Node &n, CoreBuilder &b) {
   Expr theta = n.in(0);
   auto size = n.sizes(1);
   bool alignsCorners = n.i64("align_corners", 0);
-  if (!size || !n.check(size->size() == 4 || size->size() == 5, "size has {0} entries instead of 4 or 5", size->size()) || !n.validSizes(*size) ||
-      !n.ranked(0, 3, 3, "theta"))
+  if (!size ||
+      !n.check(size->size() == 4 || size->size() == 5, "size has {0} entries instead of 4 or 5", size->size()) ||
+      !n.validSizes(*size) || !n.ranked(0, 3, 3, "theta"))
     return failure();
   int64_t spatial = size->size() - 2;
   if (!n.sameSize(b.dim(theta, 1), b.builder.getIndexAttr(spatial), "theta's rows and the spatial dimensions") ||
-      !n.sameSize(b.dim(theta, 2), b.builder.getIndexAttr(spatial + 1), "theta's columns and the spatial dimensions plus 1") ||
+      !n.sameSize(b.dim(theta, 2), b.builder.getIndexAttr(spatial + 1),
+                  "theta's columns and the spatial dimensions plus 1") ||
       !n.sameSize(b.dim(theta, 0), (*size)[0], "batch sizes"))
     return failure();
   Sizes plane(size->begin() + 2, size->end());
@@ -174,12 +180,17 @@ static Values affineGrid(Node &n, CoreBuilder &b) {
 static Values roiAlign(Node &n, CoreBuilder &b) {
   Expr x = n.in(0), rois = n.in(1);
   auto isMax = n.choice("mode", "avg", {"avg", "max"});
-  auto halfPixel = n.opset() >= 16 ? n.choice("coordinate_transformation_mode", "half_pixel", {"output_half_pixel", "half_pixel"}) : std::optional<int64_t>(0);
+  auto halfPixel = n.opset() >= 16
+                       ? n.choice("coordinate_transformation_mode", "half_pixel", {"output_half_pixel", "half_pixel"})
+                       : std::optional<int64_t>(0);
   int64_t height = n.i64("output_height", 1), width = n.i64("output_width", 1), ratio = n.i64("sampling_ratio", 0);
   double scale = n.f32("spatial_scale", 1);
-  if (!isMax || !halfPixel || !n.ranked(0, 4, 4, "X") || !n.ranked(1, 2, 2, "rois") || !n.ranked(2, 1, 1, "batch_indices") ||
-      !n.sameSize(b.dim(rois, 1), b.builder.getIndexAttr(4), "a region's numbers") || !n.sameElement({x, rois}) || !n.elementIs(2, kInteger, "batch_indices") ||
-      !n.check(height > 0 && width > 0 && height < (1 << 20) && width < (1 << 20) && ratio < (1 << 10), "output sizes or sampling_ratio are out of range"))
+  if (!isMax || !halfPixel || !n.ranked(0, 4, 4, "X") || !n.ranked(1, 2, 2, "rois") ||
+      !n.ranked(2, 1, 1, "batch_indices") ||
+      !n.sameSize(b.dim(rois, 1), b.builder.getIndexAttr(4), "a region's numbers") || !n.sameElement({x, rois}) ||
+      !n.elementIs(2, kInteger, "batch_indices") ||
+      !n.check(height > 0 && width > 0 && height < (1 << 20) && width < (1 << 20) && ratio < (1 << 10),
+               "output sizes or sampling_ratio are out of range"))
     return failure();
   if (ratio <= 0)
     return n.unsupported("sampling_ratio 0 (as many points as each region needs)");
@@ -189,7 +200,8 @@ static Values roiAlign(Node &n, CoreBuilder &b) {
   /// Coordinates along one axis: [regions, bins * ratio].
   auto coordinates = [&](int64_t low, int64_t bins) {
     double offset = *halfPixel ? 0.5 : 0;
-    Expr start = part(rois, 1, index(low), index(1)) * scale - offset, length = part(rois, 1, index(low + 2), index(1)) * scale - offset - start;
+    Expr start = part(rois, 1, index(low), index(1)) * scale - offset,
+         length = part(rois, 1, index(low + 2), index(1)) * scale - offset - start;
     if (!*halfPixel)
       length = b.maximum(length, 1.0);
     Expr points = (b.iota({index(1), index(bins * ratio)}, 1, element) + 0.5) * (1.0 / double(bins * ratio));
@@ -218,7 +230,8 @@ static Values roiAlign(Node &n, CoreBuilder &b) {
     std::optional<Expr> weight;
     for (int64_t d = 0; d < 2; ++d) {
       bool isUpper = d == 0 ? corner / 2 : corner % 2;
-      Expr i = isUpper ? b.minimum(floors[d] + 1.0, limits[d]) : floors[d], w = isUpper ? fractions[d] : 1.0 - fractions[d];
+      Expr i = isUpper ? b.minimum(floors[d] + 1.0, limits[d]) : floors[d],
+           w = isUpper ? fractions[d] : 1.0 - fractions[d];
       position.push_back(b.unsqueeze(b.cast(i, i64), {3}));
       weight = weight ? *weight * w : w;
     }
@@ -234,7 +247,8 @@ static Values roiAlign(Node &n, CoreBuilder &b) {
 // Each tap of the kernel reads the image at its own offset; then it is a product with the weights.
 static Values deformConv(Node &n, CoreBuilder &b) {
   Expr x = n.in(0), w = n.in(1), offset = n.in(2);
-  if (!n.ranked(0, 4, 4, "X") || !n.ranked(1, 4, 4, "W") || !n.ranked(2, 4, 4, "the offset") || !n.sameElement({x, w, offset}))
+  if (!n.ranked(0, 4, 4, "X") || !n.ranked(1, 4, 4, "W") || !n.ranked(2, 4, 4, "the offset") ||
+      !n.sameElement({x, w, offset}))
     return failure();
   auto shape = staticShape(n, w, "weights"), imageShape = shape ? staticShape(n, x, "an input") : std::nullopt,
        offsetShape = imageShape ? staticShape(n, offset, "an offset") : std::nullopt;
@@ -244,13 +258,17 @@ static Values deformConv(Node &n, CoreBuilder &b) {
   int64_t groups = n.i64("group", 1), offsetGroups = n.i64("offset_group", 1);
   if (!s)
     return failure();
-  int64_t taps = s->kernel[0] * s->kernel[1], channels = (*imageShape)[1], batch = (*imageShape)[0], out = (*shape)[0], height = (*offsetShape)[2], width = (*offsetShape)[3];
-  if (!n.check(groups > 0 && offsetGroups > 0 && channels % offsetGroups == 0 && out % groups == 0 && channels == (*shape)[1] * groups,
+  int64_t taps = s->kernel[0] * s->kernel[1], channels = (*imageShape)[1], batch = (*imageShape)[0], out = (*shape)[0],
+          height = (*offsetShape)[2], width = (*offsetShape)[3];
+  if (!n.check(groups > 0 && offsetGroups > 0 && channels % offsetGroups == 0 && out % groups == 0 &&
+                   channels == (*shape)[1] * groups,
                "{0} channels, group {1} and offset_group {2} do not fit the weights", channels, groups, offsetGroups) ||
-      !n.check((*offsetShape)[1] == offsetGroups * taps * 2 && (*offsetShape)[0] == batch, "the offset's shape is {0}", toString(*offsetShape)))
+      !n.check((*offsetShape)[1] == offsetGroups * taps * 2 && (*offsetShape)[0] == batch, "the offset's shape is {0}",
+               toString(*offsetShape)))
     return failure();
-  if (n.has(4) && (!n.sameElement({x, n.in(4)}) || !n.check(n.type(4).getShape() == ArrayRef<int64_t>({batch, offsetGroups * taps, height, width}),
-                                                            "the mask's shape is {0}", toString(n.type(4).getShape()))))
+  if (n.has(4) && (!n.sameElement({x, n.in(4)}) ||
+                   !n.check(n.type(4).getShape() == ArrayRef<int64_t>({batch, offsetGroups * taps, height, width}),
+                            "the mask's shape is {0}", toString(n.type(4).getShape()))))
     return failure();
   Type element = n.element(0);
   int64_t perGroup = channels / offsetGroups;
@@ -259,14 +277,18 @@ static Values deformConv(Node &n, CoreBuilder &b) {
   Expr moves = b.reshape(offset, constantSizes(b, {batch, offsetGroups, taps, 2, height, width}));
   SmallVector<Value> columns; // for each offset group: [N, perGroup, taps, H, W]
   for (int64_t g = 0; g < offsetGroups; ++g) {
-    Sampler sampler{b, channelsLast(b, part(x, 1, index(g * perGroup), index(perGroup))), Mode::Linear, Padding::Zeros, true};
+    Sampler sampler{b, channelsLast(b, part(x, 1, index(g * perGroup), index(perGroup))), Mode::Linear, Padding::Zeros,
+                    true};
     Expr own = at(moves, 1, g); // [N, taps, 2, H, W]
     SmallVector<Expr> positions;
     for (int64_t d = 0; d < 2; ++d) {
       SmallVector<float> start;
       for (int64_t t = 0; t < taps; ++t)
         start.push_back(float((d == 0 ? t / s->kernel[1] : t % s->kernel[1]) * s->dilations[d] - s->padLow[d]));
-      Expr first = convert(b, b.constant(DenseElementsAttr::get(RankedTensorType::get({taps}, b.builder.getF32Type()), ArrayRef<float>(start))), element);
+      Expr first = convert(b,
+                           b.constant(DenseElementsAttr::get(RankedTensorType::get({taps}, b.builder.getF32Type()),
+                                                             ArrayRef<float>(start))),
+                           element);
       Expr step = b.iota(constantSizes(b, {height, width}), d, element) * double(s->strides[d]);
       positions.push_back(at(own, 2, d) + (b.unsqueeze(first, {1, 2}) + step));
     }
@@ -277,12 +299,14 @@ static Values deformConv(Node &n, CoreBuilder &b) {
   }
   Expr all = columns.size() == 1 ? b.expr(columns[0]) : b.concat(columns, 1); // [N, C, taps, H, W]
   int64_t inner = channels / groups * taps;
-  Expr left = b.reshape(w, constantSizes(b, {groups, out / groups, inner})), right = b.reshape(all, constantSizes(b, {batch, groups, inner, height * width}));
+  Expr left = b.reshape(w, constantSizes(b, {groups, out / groups, inner})),
+       right = b.reshape(all, constantSizes(b, {batch, groups, inner, height * width}));
   Expr y = b.dot(left, right, {{0}, {1}, {2}, {2}}); // [groups, out / groups, N, H * W]
   y = b.reshape(b.transpose(y, {2, 0, 1, 3}), constantSizes(b, {batch, out, height, width}));
   if (!n.has(3))
     return y;
-  if (!n.ranked(3, 1, 1, "the bias") || !n.sameElement({x, n.in(3)}) || !n.sameSize(b.dim(n.in(3), 0), index(out), "sizes of bias and output channels"))
+  if (!n.ranked(3, 1, 1, "the bias") || !n.sameElement({x, n.in(3)}) ||
+      !n.sameSize(b.dim(n.in(3), 0), index(out), "sizes of bias and output channels"))
     return failure();
   return y + perChannel(n.in(3), 4);
 }

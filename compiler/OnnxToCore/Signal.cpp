@@ -34,14 +34,16 @@ static Values blackman(Node &n, CoreBuilder &b) { return window(n, b, 0.42, -0.5
 // ---- Fourier ------------------------------------------------------------------------------------------------------------
 
 /// weight(r) * function(2 pi r c / length), [rows, columns]. In f64: sums that should cancel to 0 would be 1e-6 in f32.
-static Expr matrix(CoreBuilder &b, int64_t rows, int64_t columns, int64_t length, bool isSine, llvm::function_ref<double(int64_t)> weight) {
+static Expr matrix(CoreBuilder &b, int64_t rows, int64_t columns, int64_t length, bool isSine,
+                   llvm::function_ref<double(int64_t)> weight) {
   SmallVector<double> values;
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < columns; ++c) {
       double angle = 2 * kPi * double(r * c % length) / double(length);
       values.push_back((isSine ? std::sin(angle) : std::cos(angle)) * weight(r));
     }
-  return b.constant(DenseElementsAttr::get(RankedTensorType::get({rows, columns}, b.builder.getF64Type()), ArrayRef<double>(values)));
+  return b.constant(
+      DenseElementsAttr::get(RankedTensorType::get({rows, columns}, b.builder.getF64Type()), ArrayRef<double>(values)));
 }
 
 struct Transform {
@@ -54,7 +56,8 @@ static std::optional<Expr> transform(Node &n, CoreBuilder &b, Expr x, const Tran
   int64_t rank = CoreBuilder::rankOf(x);
   Type element = CoreBuilder::elementOf(x);
   auto parts = staticDim(n, x, rank - 1, "a last dimension"), have = staticDim(n, x, t.axis, "a transformed dimension");
-  if (!parts || !have || !n.check(*parts == 1 || *parts == 2, "the last dimension has size {0} instead of 1 or 2", *parts) ||
+  if (!parts || !have ||
+      !n.check(*parts == 1 || *parts == 2, "the last dimension has size {0} instead of 1 or 2", *parts) ||
       !n.check(t.length > 0 && t.length < (1 << 24), "the length is {0}", t.length))
     return std::nullopt;
   bool isToReal = t.isInverse && t.isOneSided;
@@ -137,14 +140,16 @@ static Values stft(Node &n, CoreBuilder &b) {
     x = b.unsqueeze(x, {2});
   auto step = n.constantInts(1, "frame_step");
   bool isOneSided = n.i64("onesided", 1);
-  if (!step || !n.check(CoreBuilder::rankOf(x) == 3, "the signal has rank {0}", n.rank(0)) || !n.check(step->size() == 1 && step->front() > 0, "frame_step is not positive"))
+  if (!step || !n.check(CoreBuilder::rankOf(x) == 3, "the signal has rank {0}", n.rank(0)) ||
+      !n.check(step->size() == 1 && step->front() > 0, "frame_step is not positive"))
     return failure();
   auto samples = staticDim(n, x, 1, "a signal");
   if (!samples)
     return failure();
   int64_t length = *samples;
   if (n.has(2)) {
-    auto size = n.ranked(2, 1, 1, "the window") && n.sameElement({x, n.in(2)}) ? staticDim(n, n.in(2), 0, "a window") : std::nullopt;
+    auto size = n.ranked(2, 1, 1, "the window") && n.sameElement({x, n.in(2)}) ? staticDim(n, n.in(2), 0, "a window")
+                                                                               : std::nullopt;
     if (!size)
       return failure();
     length = *size;
@@ -152,7 +157,8 @@ static Values stft(Node &n, CoreBuilder &b) {
   if (n.has(3)) {
     auto given = n.constantInts(3, "frame_length");
     if (!given || !n.check(given->size() == 1, "frame_length is not a scalar") ||
-        !n.check(!n.has(2) || given->front() == length, "frame_length {0} is not the window's size {1}", given->front(), length))
+        !n.check(!n.has(2) || given->front() == length, "frame_length {0} is not the window's size {1}", given->front(),
+                 length))
       return failure();
     length = given->front();
   }
@@ -175,16 +181,20 @@ static Values stft(Node &n, CoreBuilder &b) {
 
 // Triangles between neighbouring frequencies; all inputs are constants.
 static Values melWeightMatrix(Node &n, CoreBuilder &b) {
-  auto bins = n.constantInts(0, "num_mel_bins"), dftLength = n.constantInts(1, "dft_length"), rate = n.constantInts(2, "sample_rate");
+  auto bins = n.constantInts(0, "num_mel_bins"), dftLength = n.constantInts(1, "dft_length"),
+       rate = n.constantInts(2, "sample_rate");
   auto low = n.constantFloats(3, "lower_edge_hertz"), high = n.constantFloats(4, "upper_edge_hertz");
   Type element = n.dtype("output_datatype", b.builder.getF32Type());
   if (!bins || !dftLength || !rate || !low || !high || !element)
     return failure();
-  if (!n.check(bins->size() == 1 && dftLength->size() == 1 && rate->size() == 1 && low->size() == 1 && high->size() == 1, "an input is not a scalar") ||
+  if (!n.check(bins->size() == 1 && dftLength->size() == 1 && rate->size() == 1 && low->size() == 1 &&
+                   high->size() == 1,
+               "an input is not a scalar") ||
       !n.check(bins->front() > 0 && dftLength->front() > 0 && rate->front() > 0, "an input is not positive"))
     return failure();
   int64_t columns = bins->front(), rows = dftLength->front() / 2 + 1;
-  if (!n.check(columns < kMatrixMax && rows < kMatrixMax && rows * columns <= kMatrixMax, "a matrix of {0} x {1} is too large", rows, columns))
+  if (!n.check(columns < kMatrixMax && rows < kMatrixMax && rows * columns <= kMatrixMax,
+               "a matrix of {0} x {1} is too large", rows, columns))
     return failure();
   if (!(kindOf(element) & kNumber))
     return n.unsupported("element type {0}", nameOf(element));
@@ -192,7 +202,8 @@ static Values melWeightMatrix(Node &n, CoreBuilder &b) {
   double first = mel(low->front()), step = (mel(high->front()) - first) / double(columns + 2);
   SmallVector<int64_t> edges;
   for (int64_t i = 0; i < columns + 2; ++i) {
-    double hertz = 700 * (std::pow(10, (double(i) * step + first) / 2595) - 1), edge = std::floor(double(dftLength->front() + 1) * hertz / double(rate->front()));
+    double hertz = 700 * (std::pow(10, (double(i) * step + first) / 2595) - 1),
+           edge = std::floor(double(dftLength->front() + 1) * hertz / double(rate->front()));
     if (!n.check(edge >= 0 && edge < double(rows), "frequency {0} is beyond the spectrum", hertz))
       return failure();
     edges.push_back(int64_t(edge));

@@ -22,9 +22,10 @@ static OpFoldResult fromEnd(Node &n, OpFoldResult bound, OpFoldResult size) {
   CoreBuilder &b = n.b;
   auto c = constantSize(bound), s = constantSize(size);
   if (c && *c < 0)
-    return s ? OpFoldResult(b.builder.getIndexAttr(*c < -*s ? -1 - *s : *c + *s)) // avoids an overflow; clamped afterwards
-             : *c < -kElementsMax ? OpFoldResult(b.builder.getIndexAttr(-1))
-                                  : b.indexSum(size, bound);
+    return s                    ? OpFoldResult(
+                                      b.builder.getIndexAttr(*c < -*s ? -1 - *s : *c + *s)) // avoids an overflow; clamped afterwards
+           : *c < -kElementsMax ? OpFoldResult(b.builder.getIndexAttr(-1))
+                                : b.indexSum(size, bound);
   if (c || KnownValues::isNonNegative(bound))
     return bound;
   Value v = b.index(bound), zero = b.index(b.builder.getIndexAttr(0));
@@ -39,7 +40,8 @@ static Extent extentOf(Node &n, OpFoldResult size, OpFoldResult start, OpFoldRes
   OpFoldResult zero = index(0);
   if (step > 0) {
     OpFoldResult from = constantSize(start) == 0 ? zero : clampIndex(b, fromEnd(n, start, size), zero, size);
-    OpFoldResult to = isHuge(end) || n.known.isSame(end, size) ? size : clampIndex(b, fromEnd(n, end, size), zero, size);
+    OpFoldResult to =
+        isHuge(end) || n.known.isSame(end, size) ? size : clampIndex(b, fromEnd(n, end, size), zero, size);
     auto f = constantSize(from), t = constantSize(to);
     if (f && t)
       return {from, index(*t <= *f ? 0 : int64_t(llvm::divideCeil(uint64_t(*t - *f), uint64_t(step))))};
@@ -53,8 +55,9 @@ static Extent extentOf(Node &n, OpFoldResult size, OpFoldResult start, OpFoldRes
   // Backwards: from `from` down to above `to`; the slice itself runs upwards from the last one.
   OpFoldResult last = constantSize(size) ? index(*constantSize(size) - 1) : b.indexDifference(size, index(1));
   OpFoldResult from = isHuge(start) ? last : clampIndex(b, fromEnd(n, start, size), index(-1), last);
-  OpFoldResult to = constantSize(end) && *constantSize(end) <= -((int64_t(1) << 31) - 1) ? index(-1)
-                                                                                          : clampIndex(b, fromEnd(n, end, size), index(-1), last);
+  OpFoldResult to = constantSize(end) && *constantSize(end) <= -((int64_t(1) << 31) - 1)
+                        ? index(-1)
+                        : clampIndex(b, fromEnd(n, end, size), index(-1), last);
   auto f = constantSize(from), t = constantSize(to);
   uint64_t by = step == INT64_MIN ? uint64_t(1) << 63 : uint64_t(-step);
   if (f && t) {
@@ -63,16 +66,19 @@ static Extent extentOf(Node &n, OpFoldResult size, OpFoldResult start, OpFoldRes
   }
   OpFoldResult distance = b.indexMax(b.indexDifference(from, to), zero);
   OpFoldResult count = by == 1 ? distance : b.indexCeilDiv(distance, index(by));
-  OpFoldResult first = b.indexDifference(from, by == 1 ? b.indexDifference(count, index(1)) : b.indexProduct(b.indexDifference(count, index(1)), index(by)));
+  OpFoldResult first = b.indexDifference(from, by == 1 ? b.indexDifference(count, index(1))
+                                                       : b.indexProduct(b.indexDifference(count, index(1)), index(by)));
   return {b.indexMax(b.indexMin(first, last), zero), count};
 }
 
-static Values sliceBy(Node &n, CoreBuilder &b, const Sizes &starts, const Sizes &ends, ArrayRef<int64_t> axesGiven, ArrayRef<int64_t> steps) {
+static Values sliceBy(Node &n, CoreBuilder &b, const Sizes &starts, const Sizes &ends, ArrayRef<int64_t> axesGiven,
+                      ArrayRef<int64_t> steps) {
   Expr x = n.in(0);
   int64_t rank = n.rank(0);
   auto axes = n.axes(axesGiven, rank);
   if (!axes || !n.check(starts.size() == axes->size() && ends.size() == axes->size() && steps.size() == axes->size(),
-                        "{0} starts, {1} ends, {2} axes and {3} steps", starts.size(), ends.size(), axes ? axes->size() : 0, steps.size()))
+                        "{0} starts, {1} ends, {2} axes and {3} steps", starts.size(), ends.size(),
+                        axes ? axes->size() : 0, steps.size()))
     return failure();
   Sizes all = b.dims(x), from = constantSizes(b, SmallVector<int64_t>(rank, 0)), sizes = all;
   SmallVector<int64_t> strides(rank, 1), reversed;
@@ -84,7 +90,9 @@ static Values sliceBy(Node &n, CoreBuilder &b, const Sizes &starts, const Sizes 
     sizes[axis] = extent.size;
     // A stride beyond the size takes one element, and would overflow later.
     auto count = constantSize(extent.size);
-    strides[axis] = count && *count <= 1 ? 1 : steps[i] == INT64_MIN ? kElementsMax : std::min<int64_t>(std::abs(steps[i]), kElementsMax);
+    strides[axis] = count && *count <= 1    ? 1
+                    : steps[i] == INT64_MIN ? kElementsMax
+                                            : std::min<int64_t>(std::abs(steps[i]), kElementsMax);
     if (steps[i] < 0 && !(count && *count <= 1))
       reversed.push_back(axis);
   }
@@ -120,7 +128,9 @@ static Values centerCropPad(Node &n, CoreBuilder &b) {
   int64_t rank = n.rank(0);
   auto target = n.sizes(1);
   auto axes = n.axes(n.ints("axes", countingFrom(0, rank)), rank);
-  if (!target || !axes || !n.check(target->size() == axes->size(), "{0} sizes for {1} axes", target->size(), axes->size()) || !n.validSizes(*target))
+  if (!target || !axes ||
+      !n.check(target->size() == axes->size(), "{0} sizes for {1} axes", target->size(), axes->size()) ||
+      !n.validSizes(*target))
     return failure();
   Sizes low = constantSizes(b, SmallVector<int64_t>(rank, 0)), high = low, starts = low, kept = b.dims(x);
   OpFoldResult two = b.builder.getIndexAttr(2);

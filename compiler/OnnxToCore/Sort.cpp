@@ -13,7 +13,8 @@ static Values topKOf(Node &n, CoreBuilder &b, OpFoldResult k) {
     return failure();
   auto count = constantSize(k), size = constantSize(b.dim(x, *axis));
   if (!n.check(!count || *count >= 0, "k is {0}", count.value_or(0)) ||
-      !n.check(!count || !size || *count <= *size, "k is {0}, but the dimension has size {1}", count.value_or(0), size.value_or(0)))
+      !n.check(!count || !size || *count <= *size, "k is {0}, but the dimension has size {1}", count.value_or(0),
+               size.value_or(0)))
     return failure();
   auto [values, positions] = b.sort(x, *axis, /*descending=*/isLargest);
   OpFoldResult zero = b.builder.getIndexAttr(0);

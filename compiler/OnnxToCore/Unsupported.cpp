@@ -4,7 +4,9 @@
 using namespace mlir;
 namespace mlc::decompose {
 
-static Values sizeDependsOnData(Node &n, CoreBuilder &b) { return n.unsupported("a result whose size depends on data"); }
+static Values sizeDependsOnData(Node &n, CoreBuilder &b) {
+  return n.unsupported("a result whose size depends on data");
+}
 static Values sequences(Node &n, CoreBuilder &b) { return n.unsupported("a sequence of tensors"); }
 static Values optionals(Node &n, CoreBuilder &b) { return n.unsupported("an optional value"); }
 static Values strings(Node &n, CoreBuilder &b) { return n.unsupported("a tensor of strings"); }
@@ -33,36 +35,24 @@ static Values nonZero(Node &n, CoreBuilder &b) {
   SmallVector<int64_t> flat;
   for (ArrayRef<int64_t> row : rows)
     flat.append(row.begin(), row.end());
-  return b.constant(DenseElementsAttr::get(RankedTensorType::get({rank, count}, b.builder.getI64Type()), ArrayRef<int64_t>(flat)));
+  return b.constant(
+      DenseElementsAttr::get(RankedTensorType::get({rank, count}, b.builder.getI64Type()), ArrayRef<int64_t>(flat)));
 }
 
 static const Rule rules[] = {
-    {"NonZero", 9, nonZero, 1, kWide},
-    {"NonMaxSuppression", 10, sizeDependsOnData, 0},
-    {"Unique", 11, sizeDependsOnData, 0},
-    {"ConcatFromSequence", 11, sequences, 0},
-    {"SequenceAt", 11, sequences, 0},
-    {"SequenceConstruct", 11, sequences, 0},
-    {"SequenceEmpty", 11, sequences, 0},
-    {"SequenceErase", 11, sequences, 0},
-    {"SequenceInsert", 11, sequences, 0},
-    {"SequenceLength", 11, sequences, 0},
-    {"SequenceMap", 17, sequences, 0},
-    {"SplitToSequence", 11, sequences, 0},
-    {"Optional", 15, optionals, 0},
-    {"OptionalGetElement", 15, optionals, 0},
-    {"OptionalHasElement", 15, optionals, 0},
-    {"RegexFullMatch", 20, strings, 0},
-    {"StringConcat", 20, strings, 0},
-    {"StringNormalizer", 10, strings, 0},
-    {"StringSplit", 20, strings, 0},
-    {"TfIdfVectorizer", 9, strings, 0},
-    {"Bernoulli", 15, randomNumbers, 0},
-    {"Multinomial", 7, randomNumbers, 0},
-    {"RandomNormal", 1, randomNumbers, 0},
-    {"RandomNormalLike", 1, randomNumbers, 0},
-    {"RandomUniform", 1, randomNumbers, 0},
-    {"RandomUniformLike", 1, randomNumbers, 0},
+    {"NonZero", 9, nonZero, 1, kWide},        {"NonMaxSuppression", 10, sizeDependsOnData, 0},
+    {"Unique", 11, sizeDependsOnData, 0},     {"ConcatFromSequence", 11, sequences, 0},
+    {"SequenceAt", 11, sequences, 0},         {"SequenceConstruct", 11, sequences, 0},
+    {"SequenceEmpty", 11, sequences, 0},      {"SequenceErase", 11, sequences, 0},
+    {"SequenceInsert", 11, sequences, 0},     {"SequenceLength", 11, sequences, 0},
+    {"SequenceMap", 17, sequences, 0},        {"SplitToSequence", 11, sequences, 0},
+    {"Optional", 15, optionals, 0},           {"OptionalGetElement", 15, optionals, 0},
+    {"OptionalHasElement", 15, optionals, 0}, {"RegexFullMatch", 20, strings, 0},
+    {"StringConcat", 20, strings, 0},         {"StringNormalizer", 10, strings, 0},
+    {"StringSplit", 20, strings, 0},          {"TfIdfVectorizer", 9, strings, 0},
+    {"Bernoulli", 15, randomNumbers, 0},      {"Multinomial", 7, randomNumbers, 0},
+    {"RandomNormal", 1, randomNumbers, 0},    {"RandomNormalLike", 1, randomNumbers, 0},
+    {"RandomUniform", 1, randomNumbers, 0},   {"RandomUniformLike", 1, randomNumbers, 0},
 };
 const ArrayRef<Rule> unsupportedRules(rules);
 

@@ -93,7 +93,7 @@ def test_wrong_output_shape(bert):
 def test_overlap(bert):
     library, feeds = bert
     call = Call(library, feeds)
-    call.outputs[0].data = call.inputs[2].data
+    call.inputs[2].data = call.outputs[0].data
     assert call() == ("invalid argument", f'output "{library.outputs[0].name}" overlaps input "{library.inputs[2].name}"')
     inputs_may = Call(library, feeds)
     inputs_may.inputs[2].data = inputs_may.inputs[1].data
@@ -126,14 +126,12 @@ def test_token_out_of_range(bert):
     assert Call(library, feeds)()[0] == "ok"
 
 
-def test_sequence_too_long(bert):
-    """More positions than the model has embeddings."""
+@pytest.mark.xfail(strict=True, reason="sizes that broadcasting needs equal are not compared at run time (OnnxToCore)")
+@pytest.mark.parametrize("length", [65, 5000])
+def test_sequence_too_long(bert, length):
+    """The model has 64 positions: adding them to more tokens cannot broadcast, and would read behind the weights."""
     library, feeds = bert
-    long = {name: np.ones((1, 5000), np.int64) for name in feeds}
-    try:
-        call = Call(library, long)
-    except mlc_backend.MlcError:
-        return
+    call = Call(library, {name: np.ones((1, length), np.int64) for name in feeds})
     status, message = call()
     assert status != "ok" and message, (status, message)
 

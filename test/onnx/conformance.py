@@ -45,7 +45,7 @@ REASON_LENGTH = 100
 GIB = 1 << 30
 SIZE_TYPES = {onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL}
 LIST_LENGTH = 16
-SIZE_ARGUMENTS = [("Resize", 2), ("Upsample", 1)]  # factors of sizes, which are no integers
+SIZE_ARGUMENTS = [("Resize", 2), ("Upsample", 1), ("OneHot", 1), ("Range", 0), ("Range", 1), ("Range", 2)]  # sizes that may be floats
 
 
 @dataclasses.dataclass

@@ -45,9 +45,10 @@ class Graph:
         places = self.random.permutation(count) + 0.5 + self.random.uniform(0.1, 0.3, count)
         return (low + (high - low) * places / count).reshape(shape)
 
-    def w(self, *shape, low=-1.5, high=1.5):
+    def w(self, *shape, low=-1.5, high=1.5, values=None):
+        """A weight."""
         name = f"w:{self.branch}:{len(self.weights)}"
-        self.weights[name] = self.numbers(shape, low, high)
+        self.weights[name] = self.numbers(shape, low, high) if values is None else np.array(values)
         return name
 
     def c(self, values):

@@ -1,0 +1,169 @@
+// If this failed, calls would work on the wrong memory, data would be copied for padding and concatenation, or kernels that are
+// the same would be compiled many times.
+// RUN: %mlc-opt %s --split-input-file --outline-groups | FileCheck %s
+
+// An argument is an input, a constant a weight, and the result of the last kernel is written where the caller wants it.
+// CHECK-LABEL: module attributes {mlc.weights = [{value = dense<{{.*}}> : tensor<4xf32>}]}
+// CHECK:       func.func private @kernel_0(%{{.*}}: memref<4xf32>, %{{.*}}: memref<4xf32>, %{{.*}}: memref<4xf32>, %{{.*}}: !llvm.ptr) attributes {sched.kind = "pointwise"}
+// CHECK:       func.func @main(%[[CALL:.*]]: !llvm.ptr) -> i32
+// CHECK-DAG:     %[[X:.*]] = rt.buffer %[[CALL]] "input"[0]
+// CHECK-DAG:     %[[W:.*]] = rt.buffer %[[CALL]] "weights"[0]
+// CHECK-DAG:     %[[Y:.*]] = rt.buffer %[[CALL]] "output"[0]
+// CHECK:         call @kernel_0(%[[X]], %[[W]], %[[Y]], %[[CALL]])
+// CHECK-NOT:     memref.alloc
+// CHECK:         return %c0_i32
+func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %w = core.constant dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32>
+  %empty = tensor.empty() : tensor<4xf32>
+  %y = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
+      ins(%x, %w : tensor<4xf32>, tensor<4xf32>) outs(%empty : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "pointwise"} {
+  ^bb0(%l: f32, %r: f32, %o: f32):
+    %s = arith.addf %l, %r : f32
+    linalg.yield %s : f32
+  } -> tensor<4xf32>
+  return %y : tensor<4xf32>
+}
+
+// -----
+
+// Padding: the producer writes into the interior of the filled buffer, after the fill.
+// CHECK-LABEL: func.func @padding(
+// CHECK:         %[[Y:.*]] = rt.buffer %{{.*}} "output"[0] {{.*}} memref<6xf32>
+// CHECK:         call @kernel_0(%[[Y]], %{{.*}})
+// CHECK:         %[[INSIDE:.*]] = memref.subview %[[Y]][1] [4] [1]
+// CHECK:         %[[ARGUMENT:.*]] = memref.cast %[[INSIDE]]
+// CHECK:         call @kernel_1(%{{.*}}, %[[ARGUMENT]], %{{.*}})
+// CHECK-NOT:     call
+// CHECK:         return
+func.func @padding(%x: tensor<4xf32>) -> tensor<6xf32> {
+  %zero = arith.constant 0.0 : f32
+  %small = tensor.empty() : tensor<4xf32>
+  %large = tensor.empty() : tensor<6xf32>
+  %e = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
+      ins(%x : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "pointwise"} {
+  ^bb0(%l: f32, %o: f32):
+    %s = math.exp %l : f32
+    linalg.yield %s : f32
+  } -> tensor<4xf32>
+  %f = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]} outs(%large : tensor<6xf32>)
+      attrs = {sched.group = 1 : i64, sched.kind = "pointwise"} {
+  ^bb0(%o: f32):
+    linalg.yield %zero : f32
+  } -> tensor<6xf32>
+  %y = tensor.insert_slice %e into %f[1] [4] [1] : tensor<4xf32> into tensor<6xf32>
+  return %y : tensor<6xf32>
+}
+
+// -----
+
+// Concatenation: both parts are made in place, by one kernel, because they differ in their offset alone.
+// CHECK-LABEL: func.func private @kernel_0(%{{.*}}: memref<4xf32>, %{{.*}}: memref<4xf32, strided<[1], offset: ?>>
+// CHECK-NOT:   func.func private
+// CHECK-LABEL: func.func @concatenation(
+// CHECK:         %[[Y:.*]] = rt.buffer %{{.*}} "output"[0] {{.*}} memref<8xf32>
+// CHECK:         memref.subview %[[Y]][0] [4] [1]
+// CHECK:         call @kernel_0
+// CHECK:         memref.subview %[[Y]][4] [4] [1]
+// CHECK:         call @kernel_0
+// CHECK-NOT:     call
+// CHECK:         return
+func.func @concatenation(%x: tensor<4xf32>, %z: tensor<4xf32>) -> tensor<8xf32> {
+  %small = tensor.empty() : tensor<4xf32>
+  %large = tensor.empty() : tensor<8xf32>
+  %a = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
+      ins(%x : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "pointwise"} {
+  ^bb0(%l: f32, %o: f32):
+    %s = math.exp %l : f32
+    linalg.yield %s : f32
+  } -> tensor<4xf32>
+  %b = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
+      ins(%z : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 1 : i64, sched.kind = "pointwise"} {
+  ^bb0(%l: f32, %o: f32):
+    %s = math.exp %l : f32
+    linalg.yield %s : f32
+  } -> tensor<4xf32>
+  %first = tensor.insert_slice %a into %large[0] [4] [1] : tensor<4xf32> into tensor<8xf32>
+  %both = tensor.insert_slice %b into %first[4] [4] [1] : tensor<4xf32> into tensor<8xf32>
+  return %both : tensor<8xf32>
+}
+
+// -----
+
+// A part that someone reshapes needs memory of its own, and is copied into its place.
+// CHECK-LABEL: func.func @reshaped(
+// CHECK:         %[[PART:.*]] = memref.alloc() {{.*}} memref<4xf32>
+// CHECK:         call @kernel_0(%{{.*}}, %[[PART]], %{{.*}})
+// CHECK:         memref.subview %{{.*}}[0] [4] [1]
+// CHECK:         call @kernel_1(%[[PART]], %{{.*}}, %{{.*}})
+func.func @reshaped(%x: tensor<4xf32>) -> (tensor<8xf32>, tensor<2x2xf32>) {
+  %small = tensor.empty() : tensor<4xf32>
+  %large = tensor.empty() : tensor<8xf32>
+  %a = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
+      ins(%x : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "pointwise"} {
+  ^bb0(%l: f32, %o: f32):
+    %s = math.exp %l : f32
+    linalg.yield %s : f32
+  } -> tensor<4xf32>
+  %first = tensor.insert_slice %a into %large[0] [4] [1] : tensor<4xf32> into tensor<8xf32>
+  %both = tensor.insert_slice %x into %first[4] [4] [1] : tensor<4xf32> into tensor<8xf32>
+  %square = tensor.expand_shape %x [[0, 1]] output_shape [2, 2] : tensor<4xf32> into tensor<2x2xf32>
+  %other = tensor.expand_shape %a [[0, 1]] output_shape [2, 2] : tensor<4xf32> into tensor<2x2xf32>
+  return %both, %other : tensor<8xf32>, tensor<2x2xf32>
+}
+
+// -----
+
+// An argument that is returned, and a value that is returned twice, are copied: a result is the caller's memory.
+// CHECK-LABEL: func.func @returned(
+// CHECK:         %[[X:.*]] = rt.buffer %{{.*}} "input"[0]
+// CHECK:         %[[Y:.*]] = rt.buffer %{{.*}} "output"[0]
+// CHECK:         call @kernel_0(%[[X]], %[[Y]], %{{.*}})
+// CHECK:         %[[TWICE:.*]] = rt.buffer %{{.*}} "output"[1]
+// CHECK:         call @kernel_1(%[[Y]], %[[TWICE]], %{{.*}})
+// CHECK:         %[[SAME:.*]] = rt.buffer %{{.*}} "output"[2]
+// CHECK:         call @kernel_1(%[[X]], %[[SAME]], %{{.*}})
+func.func @returned(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) {
+  %small = tensor.empty() : tensor<4xf32>
+  %y = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
+      ins(%x : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "pointwise"} {
+  ^bb0(%l: f32, %o: f32):
+    %s = math.exp %l : f32
+    linalg.yield %s : f32
+  } -> tensor<4xf32>
+  return %y, %y, %x : tensor<4xf32>, tensor<4xf32>, tensor<4xf32>
+}
+
+// -----
+
+// A row scalar stays inside of its kernel; what leaves the group is an operand. Symbols become rt.dim, the sizes of results are
+// kept for @main_sizes.
+// CHECK-LABEL: func.func private @kernel_0(%arg0: memref<?x64xf32>, %arg1: memref<?x64xf32>, %{{.*}}: !llvm.ptr) attributes {sched.kind = "rows"}
+// CHECK:         %[[S:.*]] = memref.alloc(%{{.*}}) : memref<?xf32>
+// CHECK:         linalg.fill ins(%{{.*}}) outs(%[[S]]
+// CHECK:         linalg.generic {{.*}} ins(%arg0 : {{.*}} outs(%[[S]] :
+// CHECK:         linalg.generic {{.*}} ins(%arg0, %[[S]] : {{.*}} outs(%arg1 :
+// CHECK-LABEL: func.func @symbols(
+// CHECK:         %[[N:.*]] = rt.dim %{{.*}}[0]
+// CHECK:         rt.buffer %{{.*}} "input"[0] sizes(%[[N]])
+// CHECK:         builtin.unrealized_conversion_cast %{{.*}} : index to none {mlc.shapes = [array<i64: -9223372036854775808, 64>]}
+func.func @symbols(%x: tensor<?x64xf32> {onnx.dims = ["n", ""], onnx.name = "x"}) -> (tensor<?x64xf32>, index) {
+  %c0 = arith.constant 0 : index
+  %zero = arith.constant 0.0 : f32
+  %n = tensor.dim %x, %c0 : tensor<?x64xf32>
+  %v = tensor.empty(%n) : tensor<?xf32>
+  %empty = tensor.empty(%n) : tensor<?x64xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%v : tensor<?xf32>) -> tensor<?xf32>
+  %s = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0)>], iterator_types = ["parallel", "reduction"]}
+      ins(%x : tensor<?x64xf32>) outs(%f : tensor<?xf32>) attrs = {sched.group = 0 : i64, sched.kind = "rows"} {
+  ^bb0(%l: f32, %o: f32):
+    %r = arith.addf %o, %l : f32
+    linalg.yield %r : f32
+  } -> tensor<?xf32>
+  %y = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0)>, affine_map<(d0, d1) -> (d0, d1)>], iterator_types = ["parallel", "parallel"]}
+      ins(%x, %s : tensor<?x64xf32>, tensor<?xf32>) outs(%empty : tensor<?x64xf32>) attrs = {sched.group = 0 : i64} {
+  ^bb0(%l: f32, %r: f32, %o: f32):
+    %d = arith.divf %l, %r : f32
+    linalg.yield %d : f32
+  } -> tensor<?x64xf32>
+  return %y, %n : tensor<?x64xf32>, index
+}
