@@ -42,14 +42,20 @@ private:
   // ---- nodes ------------------------------------------------------------------------------------------------------
 
   void visit(onnx::NodeOp op) {
+    bool followsFailure = llvm::any_of(op->getOperands(), [&](Value operand) { return poisoned.contains(operand); });
     SmallVector<Value> operands;
-    for (Value operand : op->getOperands()) {
-      if (poisoned.contains(operand))
-        return poison(op);
-      operands.push_back(mapped(operand));
-    }
+    for (Value operand : op->getOperands())
+      operands.push_back(poisoned.contains(operand) ? Value() : mapped(operand));
     CoreBuilder b(builder, op.getLoc());
     Node n(op, operands, b, known);
+    // Behind a failure nothing is known of the operands, but an operator that mlc lacks is told all the same.
+    if (followsFailure) {
+      if (!findRule(op.getDomain(), op.getOpType(), op.getOpset())) {
+        n.unsupported("the operator");
+        report(n);
+      }
+      return poison(op);
+    }
     n.inlineRegion = [&](Region &region, ArrayRef<Value> arguments) { return inlineRegion(region, arguments, n); };
     Values values = translate(n);
     if (!values.failed()) {

@@ -78,6 +78,13 @@ private:
   FailureOr<Value> scalarOf(Value value);
   FailureOr<OpFoldResult> scalarOf(OpFoldResult value);
 
+  // ---- checks: sizes that must agree, and that only the run can tell
+  Value dim(int64_t symbol);
+  OpFoldResult sizeOf(Value memref, int64_t axis);
+  Value elementCount(Value memref);
+  void requireEqual(OpFoldResult x, OpFoldResult y, const Twine &message);
+  void checkLoops(linalg::GenericOp op, llvm::function_ref<Value(Value)> bufferOf);
+
   // ---- code
   LogicalResult emitGroup(ArrayRef<Operation *> members);
   LogicalResult emitStructured(Operation *op);
@@ -95,6 +102,7 @@ private:
   Value call;
   DenseMap<Value, Value> memory, scalars;
   DenseMap<Value, Placement> placements;
+  DenseMap<int64_t, Value> dims;     // by symbol
   DenseMap<Value, unsigned> outputs; // buffer owner -> number of the result that it is
 };
 
@@ -174,6 +182,87 @@ FailureOr<OpFoldResult> EntryOutliner::scalarOf(OpFoldResult value) {
   return OpFoldResult(*scalar);
 }
 
+Value EntryOutliner::dim(int64_t symbol) {
+  Value &value = dims[symbol];
+  if (!value)
+    value = rt::DimOp::create(b, loc, b.getIndexType(), call, symbol);
+  return value;
+}
+
+/// The size as the value that the buffer was made with, where that can be seen.
+OpFoldResult EntryOutliner::sizeOf(Value memref, int64_t axis) {
+  auto type = cast<MemRefType>(memref.getType());
+  if (!type.isDynamicDim(axis))
+    return b.getIndexAttr(type.getDimSize(axis));
+  if (auto buffer = memref.getDefiningOp<rt::BufferOp>())
+    return buffer.getSizes()[type.getDynamicDimIndex(axis)];
+  if (auto alloc = memref.getDefiningOp<memref::AllocOp>())
+    return alloc.getDynamicSizes()[type.getDynamicDimIndex(axis)];
+  if (auto view = memref.getDefiningOp<memref::CastOp>())
+    return sizeOf(view.getSource(), axis);
+  if (auto view = memref.getDefiningOp<memref::SubViewOp>(); view && view.getDroppedDims().none())
+    return view.getMixedSizes()[axis];
+  if (auto view = memref.getDefiningOp<memref::ExpandShapeOp>())
+    return view.getMixedOutputShape()[axis];
+  if (auto view = memref.getDefiningOp<memref::CollapseShapeOp>()) {
+    SmallVector<ReassociationIndices> groups = view.getReassociationIndices();
+    // One dimension among ones is that dimension.
+    auto inner = cast<MemRefType>(view.getSrc().getType());
+    SmallVector<int64_t> moving;
+    llvm::copy_if(groups[axis], std::back_inserter(moving), [&](int64_t i) { return inner.getDimSize(i) != 1; });
+    if (moving.size() == 1)
+      return sizeOf(view.getSrc(), moving[0]);
+  }
+  return b.createOrFold<memref::DimOp>(loc, memref, axis);
+}
+
+Value EntryOutliner::elementCount(Value memref) {
+  Value count = arith::ConstantIndexOp::create(b, loc, 1);
+  for (int64_t axis = 0; axis < cast<MemRefType>(memref.getType()).getRank(); ++axis)
+    count = b.createOrFold<arith::MulIOp>(loc, count, getValueOrCreateConstantIndexOp(b, loc, sizeOf(memref, axis)));
+  return count;
+}
+
+static std::string nodeName(Location loc) {
+  if (auto name = dyn_cast<NameLoc>(loc))
+    return name.getName().str();
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location part : fused.getLocations())
+      if (std::string name = nodeName(part); !name.empty())
+        return name;
+  if (auto at = dyn_cast<CallSiteLoc>(loc))
+    return nodeName(at.getCallee());
+  return "";
+}
+
+void EntryOutliner::requireEqual(OpFoldResult x, OpFoldResult y, const Twine &message) {
+  if (x == y || (getConstantIntValue(x) && getConstantIntValue(x) == getConstantIntValue(y)))
+    return;
+  Value left = getValueOrCreateConstantIndexOp(b, loc, x), right = getValueOrCreateConstantIndexOp(b, loc, y);
+  Value equal = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, left, right);
+  std::string name = nodeName(loc);
+  rt::CheckOp::create(b, loc, call, equal, b.getStringAttr(name.empty() ? message : name + ": " + message), left, right);
+}
+
+/// Operands that walk the same loop have the same size along it: otherwise the kernel would leave its buffers.
+void EntryOutliner::checkLoops(linalg::GenericOp op, llvm::function_ref<Value(Value)> bufferOf) {
+  SmallVector<OpFoldResult> known(op.getNumLoops());
+  for (OpOperand &operand : op->getOpOperands()) {
+    Value tensor = op.isDpsInit(&operand) ? Value(op.getTiedOpResult(&operand)) : operand.get();
+    Value memref = bufferOf(tensor);
+    if (!memref)
+      continue;
+    for (auto [axis, expression] : llvm::enumerate(op.getMatchingIndexingMap(&operand).getResults()))
+      if (auto loop = dyn_cast<AffineDimExpr>(expression)) {
+        OpFoldResult size = sizeOf(memref, axis);
+        if (known[loop.getPosition()])
+          requireEqual(known[loop.getPosition()], size, "sizes %d and %d do not agree");
+        else
+          known[loop.getPosition()] = size;
+      }
+  }
+}
+
 /// Index arithmetic of the entry, cloned when it is needed.
 FailureOr<Value> EntryOutliner::scalarOf(Value value) {
   if (auto it = scalars.find(value); it != scalars.end())
@@ -182,14 +271,14 @@ FailureOr<Value> EntryOutliner::scalarOf(Value value) {
   if (!definition)
     return source.emitError("a scalar argument is not supported");
   Value result;
-  if (auto dim = dyn_cast<tensor::DimOp>(definition)) {
-    std::optional<int64_t> axis = dim.getConstantIndex();
-    auto argument = dyn_cast<BlockArgument>(dim.getSource());
+  if (auto size = dyn_cast<tensor::DimOp>(definition)) {
+    std::optional<int64_t> axis = size.getConstantIndex();
+    auto argument = dyn_cast<BlockArgument>(size.getSource());
     if (axis && argument && argument.getOwner() == &source.getBody().front()) {
-      result = rt::DimOp::create(b, loc, b.getIndexType(), call, all.symbols.find(source, argument.getArgNumber(), *axis));
+      result = dim(all.symbols.find(source, argument.getArgNumber(), *axis));
     } else {
-      auto memref = memoryOf(dim.getSource());
-      auto index = scalarOf(dim.getIndex());
+      auto memref = memoryOf(size.getSource());
+      auto index = scalarOf(size.getIndex());
       if (failed(memref) || failed(index))
         return failure();
       result = b.createOrFold<memref::DimOp>(loc, *memref, *index);
@@ -306,7 +395,7 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
     SmallVector<Value> sizes;
     for (int64_t axis = 0; axis < type.getRank(); ++axis)
       if (type.isDynamicDim(axis))
-        sizes.push_back(rt::DimOp::create(b, loc, b.getIndexType(), call, all.symbols.find(source, argument.getArgNumber(), axis)));
+        sizes.push_back(dim(all.symbols.find(source, argument.getArgNumber(), axis)));
     return buffer("input", argument.getArgNumber(), type, sizes);
   }
   Operation *definition = tensor.getDefiningOp();
@@ -371,7 +460,10 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
         scalar = OpFoldResult(Value(arith::ConstantIndexOp::create(b, loc, *getConstantIntValue(*scalar))));
       sizes.push_back(*scalar);
     }
-    return Value(memref::ExpandShapeOp::create(b, loc, MemRefType::get(type.getShape(), type.getElementType()), *memref, expand.getReassociationIndices(), sizes));
+    Value view = memref::ExpandShapeOp::create(b, loc, MemRefType::get(type.getShape(), type.getElementType()), *memref, expand.getReassociationIndices(), sizes);
+    if (!type.hasStaticShape())
+      requireEqual(elementCount(*memref), elementCount(view), "%d elements cannot be reshaped to %d");
+    return view;
   }
   if (auto reshape = dyn_cast<tensor::ReshapeOp>(definition)) {
     auto memref = memoryOf(reshape.getSource());
@@ -391,6 +483,7 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
       return reshape.emitError("the new shape is not known before the model runs");
     // The shape travels through a small array on the stack.
     Value shape = memref::AllocaOp::create(b, loc, MemRefType::get({type.getRank()}, b.getIndexType()));
+    Value count = arith::ConstantIndexOp::create(b, loc, 1);
     for (auto [axis, size] : llvm::enumerate(list.getElements())) {
       auto scalar = scalarOf(size);
       if (failed(scalar))
@@ -399,7 +492,9 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
       if (!index.getType().isIndex())
         index = arith::IndexCastOp::create(b, loc, b.getIndexType(), index);
       memref::StoreOp::create(b, loc, index, shape, ValueRange{arith::ConstantIndexOp::create(b, loc, axis)});
+      count = b.createOrFold<arith::MulIOp>(loc, count, index);
     }
+    requireEqual(elementCount(*memref), count, "%d elements cannot be reshaped to %d");
     return Value(memref::ReshapeOp::create(b, loc, to, *memref, shape));
   }
   if (auto cast = dyn_cast<tensor::CastOp>(definition)) {
@@ -651,6 +746,8 @@ LogicalResult EntryOutliner::emitGroup(ArrayRef<Operation *> members) {
       buffers.insert({result, kernelOperand(*memref)});
     }
   }
+  for (Operation *member : members)
+    checkLoops(cast<linalg::GenericOp>(member), [&](Value tensor) { return buffers.lookup(tensor); });
   SmallVector<Value> operands;
   for (auto &[tensor, memref] : buffers)
     operands.push_back(memref);

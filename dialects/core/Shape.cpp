@@ -72,28 +72,19 @@ LogicalResult BroadcastOp::inferReturnTypes(MLIRContext *, std::optional<Locatio
   return success();
 }
 
-// dx = sum of dy over what is new or was 1. A size X that is not known to be 1 or y's own size Y: dy as [Y / X, X], summed over Y / X
+// dx = sum of dy over what is new or was 1. A dynamic size is never stretched.
 LogicalResult BroadcastOp::buildVjp(CoreBuilder &b, ValueRange cotangents, SmallVectorImpl<Value> &gradients) {
   gradients.assign(getNumOperands(), {});
   if (!isDifferentiable(getX()))
     return success();
-  RankedTensorType x = typeOf(getX()), y = typeOf(getY());
-  Sizes split, ySizes = b.dims(getY());
   SmallVector<int64_t> summed;
-  for (auto [axis, size] : llvm::enumerate(ySizes)) {
-    auto found = llvm::find(getAxes(), static_cast<int64_t>(axis));
-    int64_t from = found - getAxes().begin();
+  for (int64_t axis = 0; axis < typeOf(getY()).getRank(); ++axis) {
+    auto found = llvm::find(getAxes(), axis);
     bool isNew = found == getAxes().end();
-    if (isNew || (x.getDimSize(from) == 1 && y.getDimSize(axis) != 1)) {
-      summed.push_back(split.size());
-    } else if (OpFoldResult own = b.dim(getX(), from); x.isDynamicDim(from) && own != size) {
-      summed.push_back(split.size());
-      split.push_back(b.indexFloorDiv(size, b.indexMax(own, b.builder.getIndexAttr(1))));
-      size = own;
-    }
-    split.push_back(size);
+    if (isNew || (typeOf(getX()).getDimSize(found - getAxes().begin()) == 1 && typeOf(getY()).getDimSize(axis) != 1))
+      summed.push_back(axis);
   }
-  gradients[0] = b.reshape(b.reduce(Reduction::Sum, b.reshape(cotangents[0], split), summed), b.dims(getX()));
+  gradients[0] = b.reshape(b.reduce(Reduction::Sum, cotangents[0], summed), b.dims(getX()));
   return success();
 }
 

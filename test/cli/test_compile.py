@@ -121,14 +121,6 @@ def test_reports(mlc, digits, tmp_path):
     assert done.stdout.strip() or done.stderr.strip()
 
 
-def test_same_input_same_bytes(mlc, digits, tmp_path):
-    """Compiling twice gives the same file."""
-    for name in ("one", "two"):
-        done = run([mlc, "compile", digits, "-o", tmp_path / f"{name}.so", "--name=digits"])
-        assert done.returncode == 0, done.stderr
-    assert (tmp_path / "one.so").read_bytes() == (tmp_path / "two.so").read_bytes()
-
-
 def test_check_supported(mlc, digits):
     done = run([mlc, "check", digits])
     assert done.returncode == 0, done.stderr
@@ -174,3 +166,20 @@ def test_wrong_shapes_in_model(mlc, tmp_path):
     assert done.returncode > 0
     for word in ("mismatch.onnx", "/encoder/MatMul_3", "MatMul", "768", "512"):
         assert word in done.stderr, done.stderr
+
+
+def test_size_from_data(compiled, tmp_path):
+    """A size that an input's elements say is checked in every run: a wrong one is an error, never a read past the tensor."""
+    vector = lambda name, kind, *shape: helper.make_tensor_value_info(name, kind, shape)  # noqa: E731
+    graph = helper.make_graph([helper.make_node("TopK", ["x", "k"], ["v", "i"])], "g",
+                              [vector("x", TensorProto.FLOAT, 3, 4), vector("k", TensorProto.INT64, 1)],
+                              [vector("v", TensorProto.FLOAT, 3, 3), vector("i", TensorProto.INT64, 3, 3)])
+    model = tmp_path / "topk.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), model)
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    with mlc_backend.Library(compiled(model)) as library:
+        assert np.array_equal(library.run({"x": x, "k": np.array([3])})["v"], x[:, :0:-1])
+        for k, message in ((2, "the number of elements 6 is below 9"), (5, "the size of a slice 5 is not below 5"),
+                           (-1, "the size of a slice -1 is below 0")):
+            with pytest.raises(mlc_backend.MlcError, match=message):
+                library.run({"x": x, "k": np.array([k])})

@@ -1,8 +1,8 @@
 /* A model and the runtime, both rebuilt with a sanitizer. The tables come from the ordinary library; @main and @main_sizes come from
  * `mlc compile --emit=llvm`, renamed. Weights, inputs and outputs are allocations of their exact sizes, so that a read or write
  * beside them is seen; several handles run at once, each with several threads, so that a race between tasks or handles is.
- * Arguments: threads per handle, then the sizes of the symbolic dimensions. With -DSHARED_OUTPUT
- * all handles write to one output, with -DFREED_INPUT they read what is gone: a sanitizer must see either in the kernels. */
+ * Arguments: threads per handle, then the sizes of the symbolic dimensions. With -DSHARED_OUTPUT all handles write to one output,
+ * with -DFREED_INPUT they read what is gone: a sanitizer must see either in the kernels. */
 /* Of posix_memalign, which takes any size. */
 #define _POSIX_C_SOURCE 200112L
 #include "mlc/abi.h"

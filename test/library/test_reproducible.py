@@ -28,6 +28,7 @@ def test_digits(mlc, root, tmp_path, suffix, options):
         assert str(tmp_path).encode() not in content and b"/tmp/" not in content, f"a path in {ending}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exporter", ["legacy", "dynamo"])
 def test_bert(mlc, root, tmp_path, exporter):
     model = root / f"test/models/bert-small/{exporter}.onnx"

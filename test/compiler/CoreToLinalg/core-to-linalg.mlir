@@ -110,3 +110,37 @@ func.func @random_bits(%seed: tensor<i64>, %n: index) -> tensor<?x4xui32> {
   %0 = core.random_bits %seed sizes = [%n, 4] : tensor<i64> to tensor<?x4xui32>
   return %0 : tensor<?x4xui32>
 }
+
+// -----
+// A size that only the data says is checked before memory is read with it: 1 <= k would otherwise read past the rows' ends.
+// CHECK-LABEL: func @slice_of_data
+// CHECK-DAG: %[[C0:.*]] = arith.constant 0 : index
+// CHECK-DAG: %[[C5:.*]] = arith.constant 5 : index
+// CHECK: core.check_range %{{.*}} in %[[C0]], %[[C5]] "the size of a slice"
+// CHECK: core.check_range %{{.*}} "the end of a slice"
+// CHECK: tensor.extract_slice
+func.func @slice_of_data(%x: tensor<3x4xf32>, %k: tensor<i64>) -> tensor<3x?xf32> {
+  %0 = tensor.extract %k[] : tensor<i64>
+  %1 = arith.index_cast %0 : i64 to index
+  %2 = core.slice %x starts = [0, 0] sizes = [3, %1] strides = [1, 1] : tensor<3x4xf32> to tensor<3x?xf32>
+  return %2 : tensor<3x?xf32>
+}
+
+// -----
+// A reshape that only makes one size known is no movement of data, and is checked.
+// CHECK-LABEL: func @reshape_known
+// CHECK: core.check_range {{.*}} "the number of elements"
+// CHECK: tensor.cast %{{.*}} : tensor<3x?xf32> to tensor<3x4xf32>
+func.func @reshape_known(%x: tensor<3x?xf32>) -> tensor<3x4xf32> {
+  %0 = core.reshape %x sizes = [3, 4] : tensor<3x?xf32> to tensor<3x4xf32>
+  return %0 : tensor<3x4xf32>
+}
+
+// -----
+// Nothing is left of a slice of size 0: an offset at the end would be out of range.
+// CHECK-LABEL: func @slice_empty
+// CHECK: tensor.empty() : tensor<0xf32>
+func.func @slice_empty(%x: tensor<8xf32>) -> tensor<0xf32> {
+  %0 = core.slice %x starts = [8] sizes = [0] strides = [1] : tensor<8xf32> to tensor<0xf32>
+  return %0 : tensor<0xf32>
+}

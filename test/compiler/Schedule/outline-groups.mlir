@@ -57,34 +57,34 @@ func.func @padding(%x: tensor<4xf32>) -> tensor<6xf32> {
 // -----
 
 // Concatenation: both parts are made in place, by one kernel, because they differ in their offset alone.
-// CHECK-LABEL: func.func private @kernel_0(%{{.*}}: memref<4xf32>, %{{.*}}: memref<4xf32, strided<[1], offset: ?>>
+// CHECK-LABEL: func.func private @kernel_0(%{{.*}}: memref<2x4xf32>, %{{.*}}: memref<2x4xf32, strided<[8, 1], offset: ?>>
 // CHECK-NOT:   func.func private
 // CHECK-LABEL: func.func @concatenation(
-// CHECK:         %[[Y:.*]] = rt.buffer %{{.*}} "output"[0] {{.*}} memref<8xf32>
-// CHECK:         memref.subview %[[Y]][0] [4] [1]
+// CHECK:         %[[Y:.*]] = rt.buffer %{{.*}} "output"[0] {{.*}} memref<2x8xf32>
+// CHECK:         memref.subview %[[Y]][0, 0] [2, 4] [1, 1]
 // CHECK:         call @kernel_0
-// CHECK:         memref.subview %[[Y]][4] [4] [1]
+// CHECK:         memref.subview %[[Y]][0, 4] [2, 4] [1, 1]
 // CHECK:         call @kernel_0
 // CHECK-NOT:     call
 // CHECK:         return
-func.func @concatenation(%x: tensor<4xf32>, %z: tensor<4xf32>) -> tensor<8xf32> {
-  %small = tensor.empty() : tensor<4xf32>
-  %large = tensor.empty() : tensor<8xf32>
-  %a = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
-      ins(%x : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "pointwise"} {
+func.func @concatenation(%x: tensor<2x4xf32>, %z: tensor<2x4xf32>) -> tensor<2x8xf32> {
+  %small = tensor.empty() : tensor<2x4xf32>
+  %large = tensor.empty() : tensor<2x8xf32>
+  %a = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>], iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<2x4xf32>) outs(%small : tensor<2x4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "pointwise"} {
   ^bb0(%l: f32, %o: f32):
     %s = math.exp %l : f32
     linalg.yield %s : f32
-  } -> tensor<4xf32>
-  %b = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
-      ins(%z : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 1 : i64, sched.kind = "pointwise"} {
+  } -> tensor<2x4xf32>
+  %b = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>], iterator_types = ["parallel", "parallel"]}
+      ins(%z : tensor<2x4xf32>) outs(%small : tensor<2x4xf32>) attrs = {sched.group = 1 : i64, sched.kind = "pointwise"} {
   ^bb0(%l: f32, %o: f32):
     %s = math.exp %l : f32
     linalg.yield %s : f32
-  } -> tensor<4xf32>
-  %first = tensor.insert_slice %a into %large[0] [4] [1] : tensor<4xf32> into tensor<8xf32>
-  %both = tensor.insert_slice %b into %first[4] [4] [1] : tensor<4xf32> into tensor<8xf32>
-  return %both : tensor<8xf32>
+  } -> tensor<2x4xf32>
+  %first = tensor.insert_slice %a into %large[0, 0] [2, 4] [1, 1] : tensor<2x4xf32> into tensor<2x8xf32>
+  %both = tensor.insert_slice %b into %first[0, 4] [2, 4] [1, 1] : tensor<2x4xf32> into tensor<2x8xf32>
+  return %both : tensor<2x8xf32>
 }
 
 // -----
@@ -106,7 +106,6 @@ func.func @reshaped(%x: tensor<4xf32>) -> (tensor<8xf32>, tensor<2x2xf32>) {
   } -> tensor<4xf32>
   %first = tensor.insert_slice %a into %large[0] [4] [1] : tensor<4xf32> into tensor<8xf32>
   %both = tensor.insert_slice %x into %first[4] [4] [1] : tensor<4xf32> into tensor<8xf32>
-  %square = tensor.expand_shape %x [[0, 1]] output_shape [2, 2] : tensor<4xf32> into tensor<2x2xf32>
   %other = tensor.expand_shape %a [[0, 1]] output_shape [2, 2] : tensor<4xf32> into tensor<2x2xf32>
   return %both, %other : tensor<8xf32>, tensor<2x2xf32>
 }

@@ -1,0 +1,172 @@
+// If this failed, two values that live at the same time would share memory, or an application would reserve too little of it.
+// RUN: %mlc-opt %s --split-input-file --plan-memory --verify-diagnostics | FileCheck %s
+
+// a lives until b is made, b until c is made: c takes a's place. 100 bytes are 128, because buffers share no cache line.
+// CHECK-LABEL: module attributes {mlc.arena_bytes = 256 : i64
+// CHECK-LABEL: func.func @main(
+// CHECK:         rt.buffer %{{.*}} "arena"[0] at %c0
+// CHECK:         rt.buffer %{{.*}} "arena"[0] at %c128
+// CHECK:         rt.buffer %{{.*}} "arena"[0] at %c0
+// CHECK-NOT:     memref.alloc
+module {
+  func.func private @k(memref<25xf32>, memref<25xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func @main(%call: !llvm.ptr) -> i32 {
+    %x = rt.buffer %call "input"[0] : !llvm.ptr -> memref<25xf32>
+    %y = rt.buffer %call "output"[0] : !llvm.ptr -> memref<25xf32>
+    %a = memref.alloc() : memref<25xf32>
+    call @k(%x, %a, %call) : (memref<25xf32>, memref<25xf32>, !llvm.ptr) -> ()
+    %b = memref.alloc() : memref<25xf32>
+    call @k(%a, %b, %call) : (memref<25xf32>, memref<25xf32>, !llvm.ptr) -> ()
+    %c = memref.alloc() : memref<25xf32>
+    call @k(%b, %c, %call) : (memref<25xf32>, memref<25xf32>, !llvm.ptr) -> ()
+    call @k(%c, %y, %call) : (memref<25xf32>, memref<25xf32>, !llvm.ptr) -> ()
+    %zero = arith.constant 0 : i32
+    return %zero : i32
+  }
+}
+
+// -----
+
+// A buffer lives as long as the last view of it is read.
+// CHECK-LABEL: module attributes {mlc.arena_bytes = 128 : i64
+// CHECK:         rt.buffer %{{.*}} "arena"[0] at %c0
+// CHECK:         rt.buffer %{{.*}} "arena"[0] at %c64
+module {
+  func.func private @k(memref<16xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func private @v(memref<4x4xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func @views(%call: !llvm.ptr) -> i32 {
+    %a = memref.alloc() : memref<16xf32>
+    %view = memref.expand_shape %a [[0, 1]] output_shape [4, 4] : memref<16xf32> into memref<4x4xf32>
+    call @k(%a, %call) : (memref<16xf32>, !llvm.ptr) -> ()
+    %b = memref.alloc() : memref<16xf32>
+    call @k(%b, %call) : (memref<16xf32>, !llvm.ptr) -> ()
+    call @v(%view, %call) : (memref<4x4xf32>, !llvm.ptr) -> ()
+    %zero = arith.constant 0 : i32
+    return %zero : i32
+  }
+}
+
+// -----
+
+// The gap with the least waste: of 128 bytes at 0 and 64 at 192, the last buffer (64) takes the second.
+// CHECK-LABEL: module attributes {mlc.arena_bytes = 320 : i64
+// CHECK:         rt.buffer %{{.*}} "arena"[0] at %c0{{.*}} memref<32xf32>
+// CHECK:         rt.buffer %{{.*}} "arena"[0] at %c128{{.*}} memref<16xf32>
+// CHECK:         rt.buffer %{{.*}} "arena"[0] at %c192{{.*}} memref<16xf32>
+// CHECK:         rt.buffer %{{.*}} "arena"[0] at %c256{{.*}} memref<16xf32>
+// CHECK:         rt.buffer %{{.*}} "arena"[0] at %c192{{.*}} memref<16xf32>
+module {
+  func.func private @k(memref<16xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func private @l(memref<32xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func @best_fit(%call: !llvm.ptr) -> i32 {
+    %a = memref.alloc() : memref<32xf32>
+    %b = memref.alloc() : memref<16xf32>
+    %c = memref.alloc() : memref<16xf32>
+    %d = memref.alloc() : memref<16xf32>
+    call @l(%a, %call) : (memref<32xf32>, !llvm.ptr) -> ()
+    call @k(%c, %call) : (memref<16xf32>, !llvm.ptr) -> ()
+    %e = memref.alloc() : memref<16xf32>
+    call @k(%e, %call) : (memref<16xf32>, !llvm.ptr) -> ()
+    call @k(%b, %call) : (memref<16xf32>, !llvm.ptr) -> ()
+    call @k(%d, %call) : (memref<16xf32>, !llvm.ptr) -> ()
+    %zero = arith.constant 0 : i32
+    return %zero : i32
+  }
+}
+
+// -----
+
+// A dynamic buffer gets a slot behind the static ones; a slot is as large as the larger of its tenants. @main_sizes computes the
+// same sum from the symbols alone, and the shapes of the results; no number of bytes is known at compile time.
+// CHECK-NOT:   mlc.arena_bytes
+// CHECK-LABEL: func.func @main_sizes(
+// CHECK-SAME:    %[[DIMS:.*]]: !llvm.ptr, %[[RESULT:.*]]: !llvm.ptr)
+// CHECK:         %[[CALL:.*]] = llvm.alloca
+// CHECK:         llvm.store %[[DIMS]], %{{.*}}
+// CHECK:         %[[N:.*]] = rt.dim %[[CALL]][0]
+// CHECK:         %[[SLOT:.*]] = arith.maxui
+// CHECK:         %[[SUM:.*]] = arith.addi %c64{{.*}}, %[[SLOT]]
+// CHECK:         %[[BYTES:.*]] = arith.index_cast %[[SUM]]
+// CHECK:         %[[FIRST:.*]] = llvm.getelementptr %[[RESULT]][0]
+// CHECK:         llvm.store %[[BYTES]], %[[FIRST]]
+// CHECK:         arith.index_cast %[[N]]
+// CHECK:         llvm.getelementptr %[[RESULT]][1]
+// CHECK:         arith.index_cast %c4
+// CHECK:         llvm.getelementptr %[[RESULT]][2]
+// CHECK-LABEL: func.func @main(
+// CHECK:         rt.buffer %{{.*}} "arena"[0] at %c0{{.*}} memref<16xf32>
+// CHECK:         rt.buffer %{{.*}} "arena"[0] at %[[SLOT:c64.*]] sizes(%{{.*}}) {{.*}} memref<?x4xf32>
+// CHECK:         rt.buffer %{{.*}} "arena"[0] at %[[SLOT]] sizes(%{{.*}}) {{.*}} memref<?x8xf32>
+// CHECK-NOT:     mlc.shapes
+module {
+  func.func private @s(memref<16xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func private @k(memref<?x4xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func private @l(memref<?x8xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func @main(%call: !llvm.ptr) -> i32 {
+    %n = rt.dim %call[0] : !llvm.ptr
+    %s = memref.alloc() : memref<16xf32>
+    call @s(%s, %call) : (memref<16xf32>, !llvm.ptr) -> ()
+    %a = memref.alloc(%n) : memref<?x4xf32>
+    call @k(%a, %call) : (memref<?x4xf32>, !llvm.ptr) -> ()
+    %b = memref.alloc(%n) : memref<?x8xf32>
+    call @l(%b, %call) : (memref<?x8xf32>, !llvm.ptr) -> ()
+    %sizes = builtin.unrealized_conversion_cast %n : index to none {mlc.shapes = [array<i64: -9223372036854775808, 4>]}
+    %zero = arith.constant 0 : i32
+    return %zero : i32
+  }
+}
+
+// -----
+
+// Two that live at the same time have two slots: the second begins where the first ends.
+// CHECK-LABEL: func.func @both_live
+// CHECK:         %[[SECOND:.*]] = arith.addi %[[FIRST:.*]], %{{.*}} : index
+// CHECK:         rt.buffer %{{.*}} "arena"[0] at %[[FIRST]] sizes
+// CHECK:         rt.buffer %{{.*}} "arena"[0] at %[[SECOND]] sizes
+module {
+  func.func private @k(memref<?xf32>, memref<?xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func @both_live(%call: !llvm.ptr) -> i32 {
+    %n = rt.dim %call[0] : !llvm.ptr
+    %a = memref.alloc(%n) : memref<?xf32>
+    %b = memref.alloc(%n) : memref<?xf32>
+    call @k(%a, %b, %call) : (memref<?xf32>, memref<?xf32>, !llvm.ptr) -> ()
+    %zero = arith.constant 0 : i32
+    return %zero : i32
+  }
+}
+
+// -----
+
+// A size that is read from memory cannot be known before the run.
+module {
+  func.func @data(%call: !llvm.ptr) -> i32 {
+    %x = rt.buffer %call "input"[0] : !llvm.ptr -> memref<index>
+    %n = memref.load %x[] : memref<index>
+    // expected-error@+1 {{the size of an intermediate value depends on the data; this is not supported}}
+    %a = memref.alloc(%n) : memref<?xf32>
+    %zero = arith.constant 0 : i32
+    return %zero : i32
+  }
+}
+
+// -----
+
+// Weights that nothing reads are dropped, the others begin at cache lines. State lies apart; its initial values lie with the weights,
+// and an optimizer's slot has none (-1).
+// CHECK:       mlc.state = [{name = "p", offset = 0 : i64, parameter, type = tensor<4xf32>, weights_offset = 128 : i64},
+// CHECK-SAME:    {name = "p.momentum", offset = 64 : i64, type = tensor<4xf32>, weights_offset = -1 : i64}], mlc.state_bytes = 80 : i64
+// CHECK-SAME:  mlc.weights = [{offset = 0 : i64, value = dense<1.000000e+00> : tensor<17xf32>}, {offset = 128 : i64, value = dense<3.000000e+00> : tensor<4xf32>}], mlc.weights_bytes = 144 : i64
+// CHECK-LABEL: func.func @constants
+// CHECK:         rt.buffer %{{.*}} "weights"[1] at %c0
+// CHECK:         rt.buffer %{{.*}} "state"[1] at %c64
+module attributes {mlc.weights = [{value = dense<2.0> : tensor<4xf32>}, {value = dense<1.0> : tensor<17xf32>}],
+    mlc.state = [{name = "p", type = tensor<4xf32>, value = dense<3.0> : tensor<4xf32>, parameter}, {name = "p.momentum", type = tensor<4xf32>}]} {
+  func.func private @k(memref<17xf32>, memref<4xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func @constants(%call: !llvm.ptr) -> i32 {
+    %w = rt.buffer %call "weights"[1] : !llvm.ptr -> memref<17xf32>
+    %m = rt.buffer %call "state"[1] : !llvm.ptr -> memref<4xf32>
+    call @k(%w, %m, %call) : (memref<17xf32>, memref<4xf32>, !llvm.ptr) -> ()
+    %zero = arith.constant 0 : i32
+    return %zero : i32
+  }
+}
