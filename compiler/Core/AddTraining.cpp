@@ -50,11 +50,12 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
       if (op.getName() && parameters.count(*op.getName()))
         constants.push_back(op);
     });
-    OpBuilder b = OpBuilder::atBlockBegin(&function.getBody().front());
     for (ConstantOp op : constants) {
       Value &value = values[parameters.find(*op.getName())->first];
-      if (!value)
+      if (!value) {
+        OpBuilder b = OpBuilder::atBlockBegin(&function.getBody().front()); // anew: the first op may be a constant that is erased
         value = ParameterOp::create(b, op.getLoc(), op.getType(), *op.getName());
+      }
       op.replaceAllUsesWith(value);
     }
     for (ConstantOp op : constants) // at the end: one of them may be where the builder inserts

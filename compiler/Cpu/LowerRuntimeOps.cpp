@@ -1,5 +1,5 @@
 // lowerRuntimeOps (RuntimeCalls.h): the ops of rt become loads of mlc_call's fields and calls of abi.def's functions.
-#include "compiler/Cpu/MemRefDescriptors.h"
+#include "compiler/Bufferize/MemRefDescriptors.h"
 #include "compiler/Cpu/RuntimeCalls.h"
 #include "dialects/rt/Rt.h"
 #include "mlc/abi.h"

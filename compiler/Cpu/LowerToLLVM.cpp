@@ -1,5 +1,6 @@
 // LowerToLLVM: flat control flow and strided memory first, then the runtime's ops, then upstream's conversions. What each
 // upstream pass does is upstream's to document; why it stands where it stands is said here.
+#include "compiler/Bufferize/PassMemRefs.h"
 #include "compiler/Cpu/RuntimeCalls.h"
 #include "compiler/Passes.h"
 #include "compiler/Schedule/Kernels.h"

@@ -1,7 +1,7 @@
 // LowerToNVVM: device functions to the llvm dialect. Unlike the CPU's lowering there is no library to call: what has no
 // instruction is diagnosed here, by name, because LLVM's back end would end the process or leave an unresolved symbol.
-#include "compiler/Cpu/MemRefDescriptors.h"
-#include "compiler/Cpu/RuntimeCalls.h"
+#include "compiler/Bufferize/MemRefDescriptors.h"
+#include "compiler/Bufferize/PassMemRefs.h"
 #include "compiler/Gpu/Gpu.h"
 #include "compiler/Passes.h"
 #include "mlir/Conversion/Passes.h"

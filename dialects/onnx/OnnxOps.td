@@ -34,7 +34,7 @@ def Onnx_NodeOp : Onnx_Op<"node", []> {
   let results = (outs Variadic<AnyType>:$results);
   let regions = (region VariadicRegion<AnyRegion>:$subgraphs);
   let assemblyFormat = [{
-    $op_type `domain` $domain `opset` $opset `(` $operands `)` ($subgraphs^)? attr-dict `:` functional-type($operands, $results)
+    $op_type `domain` $domain `opset` $opset `(` $operands `)` attr-dict (`regions` $subgraphs^)? `:` functional-type($operands, $results)
   }];
 }
 

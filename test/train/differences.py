@@ -22,7 +22,7 @@ class Case:
     """`build` takes a Graph and returns the branch's results. A `flat` one has a derivative that is 0 everywhere."""
     build: typing.Callable
     step: float = 1e-4
-    tolerance: float = 1e-8
+    tolerance: float = 1e-9
     flat: bool = False
 
 

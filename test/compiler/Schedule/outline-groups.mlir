@@ -91,7 +91,7 @@ func.func @concatenation(%x: tensor<2x4xf32>, %z: tensor<2x4xf32>) -> tensor<2x8
 
 // A part that someone reshapes needs memory of its own, and is copied into its place.
 // CHECK-LABEL: func.func @reshaped(
-// CHECK:         %[[PART:.*]] = memref.alloc() {{.*}} memref<4xf32>
+// CHECK:         %[[PART:.*]] = rt.buffer %{{.*}} "output"[1] {{.*}} memref<4xf32>
 // CHECK:         call @kernel_0(%{{.*}}, %[[PART]], %{{.*}})
 // CHECK:         memref.subview %{{.*}}[0] [4] [1]
 // CHECK:         call @kernel_1(%[[PART]], %{{.*}}, %{{.*}})
@@ -141,11 +141,11 @@ func.func @returned(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<
 // CHECK:         linalg.fill ins(%{{.*}}) outs(%[[S]]
 // CHECK:         linalg.generic {{.*}} ins(%arg0 : {{.*}} outs(%[[S]] :
 // CHECK:         linalg.generic {{.*}} ins(%arg0, %[[S]] : {{.*}} outs(%arg1 :
-// CHECK-LABEL: func.func @symbols(
+// CHECK-LABEL: func.func @main(
 // CHECK:         %[[N:.*]] = rt.dim %{{.*}}[0]
 // CHECK:         rt.buffer %{{.*}} "input"[0] sizes(%[[N]])
 // CHECK:         builtin.unrealized_conversion_cast %{{.*}} : index to none {mlc.shapes = [array<i64: -9223372036854775808, 64>]}
-func.func @symbols(%x: tensor<?x64xf32> {onnx.dims = ["n", ""], onnx.name = "x"}) -> (tensor<?x64xf32>, index) {
+func.func @main(%x: tensor<?x64xf32> {onnx.dims = ["n", ""], onnx.name = "x"}) -> (tensor<?x64xf32>, index) {
   %c0 = arith.constant 0 : index
   %zero = arith.constant 0.0 : f32
   %n = tensor.dim %x, %c0 : tensor<?x64xf32>

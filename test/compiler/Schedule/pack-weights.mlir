@@ -3,14 +3,14 @@
 
 // (k, n) = (2, 3) in panels of 2 columns: panel 0 is columns 0 and 1 of every row, panel 1 is column 2 and zeros. The data is
 // 1 2 4 5 | 3 0 6 0; every weight keeps its number, so the packed one is appended.
-// CHECK:       #[[MAP:.*]] = affine_map<(d0, d1, d2) -> (d1 floordiv 2, d2, d1 mod 2)>
-// CHECK-LABEL: module attributes {mlc.weights = [{value = dense<{{.*}}> : tensor<2x3xf32>}, {value = dense_resource<[[NAME:.*]]> : tensor<2x2x2xf32>}]}
-// CHECK:       func.func @panels(%[[CALL:.*]]: !llvm.ptr) -> i32
-// CHECK:         %[[W:.*]] = rt.buffer %[[CALL]] "weights"[1] : !llvm.ptr -> memref<2x2x2xf32>
-// CHECK:         call @kernel_0(%{{.*}}, %[[W]], %{{.*}}, %[[CALL]])
+// CHECK:       #[[$MAP:.*]] = affine_map<(d0, d1, d2) -> (d1 floordiv 2, d2, d1 mod 2)>
+// CHECK:       module attributes {mlc.weights = [{value = dense<{{.*}}> : tensor<2x3xf32>}, {value = dense_resource<[[$NAME:.*]]> : tensor<2x2x2xf32>}]}
+// CHECK-LABEL: func.func @panels(
+// CHECK:         %[[W:.*]] = rt.buffer %{{.*}} "weights"[1] : !llvm.ptr -> memref<2x2x2xf32>
+// CHECK:         call @kernel_0(%{{.*}}, %[[W]], %{{.*}}, %{{.*}})
 // CHECK:       func.func private @kernel_0(%{{.*}}: memref<4x2xf32>, %{{.*}}: memref<2x2x2xf32>, %{{.*}}: memref<4x3xf32>
-// CHECK:         linalg.generic {indexing_maps = [#{{.*}}, #[[MAP]], #{{.*}}]
-// CHECK:       [[NAME]]: "0x400000000000803F00000040000080400000A04000004040000000000000C04000000000"
+// CHECK:         linalg.generic {indexing_maps = [#{{.*}}, #[[$MAP]], #{{.*}}]
+// CHECK:       [[$NAME]]: "0x400000000000803F00000040000080400000A04000004040000000000000C04000000000"
 module attributes {mlc.weights = [{value = dense<[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]> : tensor<2x3xf32>}]} {
   func.func @panels(%call: !llvm.ptr) -> i32 {
     %zero = arith.constant 0 : i32
@@ -37,8 +37,8 @@ module attributes {mlc.weights = [{value = dense<[[1.0, 2.0, 3.0], [4.0, 5.0, 6.
 
 // A transposed weight (n, k) is laid out the same way; two calls with one constant share what was packed.
 // CHECK:       affine_map<(d0, d1, d2) -> (d1 floordiv 4, d2, d1 mod 4)>
-// CHECK-LABEL: module attributes {mlc.weights = [{value = {{.*}} : tensor<4x2xf32>}, {value = {{.*}} : tensor<1x2x4xf32>}]}
-// CHECK:       func.func @transposed
+// CHECK:       module attributes {mlc.weights = [{value = {{.*}} : tensor<4x2xf32>}, {value = {{.*}} : tensor<1x2x4xf32>}]}
+// CHECK-LABEL: func.func @transposed
 // CHECK-NOT:     "weights"[0]
 // CHECK-COUNT-2: "weights"[1]
 // CHECK:       func.func private @kernel_0(%{{.*}}: memref<?x2xf32>, %{{.*}}: memref<1x2x4xf32>
@@ -69,8 +69,8 @@ module attributes {mlc.weights = [{value = dense<1.0> : tensor<4x2xf32>}]} {
 // -----
 
 // One caller passes an input: the kernel's operand keeps its form, for all callers.
-// CHECK-LABEL: module attributes {mlc.weights = [{value = {{.*}} : tensor<2x4xf32>}]}
-// CHECK:       func.func @one_is_not_constant
+// CHECK:       module attributes {mlc.weights = [{value = {{.*}} : tensor<2x4xf32>}]}
+// CHECK-LABEL: func.func @one_is_not_constant
 // CHECK:         "weights"[0] : !llvm.ptr -> memref<2x4xf32>
 // CHECK:       func.func private @kernel_0(%{{.*}}: memref<4x2xf32>, %{{.*}}: memref<2x4xf32>
 module attributes {mlc.weights = [{value = dense<1.0> : tensor<2x4xf32>}]} {
@@ -100,8 +100,8 @@ module attributes {mlc.weights = [{value = dense<1.0> : tensor<2x4xf32>}]} {
 // -----
 
 // Scalar lanes (a GPU's threads) read the weight as it is.
-// CHECK-LABEL: module attributes {mlc.weights = [{value = {{.*}} : tensor<2x4xf32>}]}
-// CHECK:       func.func @threads
+// CHECK:       module attributes {mlc.weights = [{value = {{.*}} : tensor<2x4xf32>}]}
+// CHECK-LABEL: func.func @threads
 // CHECK:         "weights"[0] : !llvm.ptr -> memref<2x4xf32>
 module attributes {mlc.weights = [{value = dense<1.0> : tensor<2x4xf32>}]} {
   func.func @threads(%call: !llvm.ptr) -> i32 {

@@ -1,5 +1,5 @@
 // See MemRefDescriptors.h. Descriptors meet memrefs in unrealized casts, which the upstream conversions fold away.
-#include "compiler/Cpu/MemRefDescriptors.h"
+#include "compiler/Bufferize/MemRefDescriptors.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 

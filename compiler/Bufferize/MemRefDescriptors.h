@@ -1,7 +1,7 @@
 // Memref descriptors on the llvm level: the structure {allocated, aligned, offset, sizes, strides} of upstream's lowering, built
 // from and taken apart into the few values that a memref's type does not know.
-#ifndef MLC_COMPILER_CPU_MEMREFDESCRIPTORS_H
-#define MLC_COMPILER_CPU_MEMREFDESCRIPTORS_H
+#ifndef MLC_COMPILER_BUFFERIZE_MEMREFDESCRIPTORS_H
+#define MLC_COMPILER_BUFFERIZE_MEMREFDESCRIPTORS_H
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinTypes.h"
 
