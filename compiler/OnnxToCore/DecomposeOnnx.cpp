@@ -51,7 +51,7 @@ private:
     // Behind a failure nothing is known of the operands, but an operator that mlc lacks is told all the same.
     if (followsFailure) {
       if (!findRule(op.getDomain(), op.getOpType(), op.getOpset())) {
-        n.unsupported("the operator");
+        (void)n.unsupported("the operator");
         report(n);
       }
       return poison(op);

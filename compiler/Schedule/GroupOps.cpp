@@ -222,12 +222,18 @@ struct Grouper {
       if (Operation *producer = input.getDefiningOp())
         if (auto it = groupOf.find(producer); it != groupOf.end() && groups[it->second].kind == "rows")
           best = std::max(best, it->second);
-    // A second reduction of the same input (variance beside the mean) joins through the input they share.
+    // A second reduction of the same input (variance beside the mean) joins through the input they share: its rows are both's. A
+    // vector that both read along the rows says nothing of how many rows there are.
+    auto hasRows = [](OpOperand &operand, int64_t rows) {
+      AffineMap map = cast<linalg::GenericOp>(operand.getOwner()).getMatchingIndexingMap(&operand);
+      return static_cast<int64_t>(map.getNumResults()) >= rows && isLeading(map, map.getNumResults());
+    };
     if (best < 0 && op.getNumReductionLoops() > 0)
-      for (Value input : op.getDpsInputs())
-        for (Operation *user : input.getUsers())
-          if (auto it = groupOf.find(user); it != groupOf.end() && groups[it->second].kind == "rows")
-            best = std::max(best, it->second);
+      for (OpOperand *input : op.getDpsInputOperands())
+        for (OpOperand &use : input->get().getUses())
+          if (auto it = groupOf.find(use.getOwner()); it != groupOf.end() && groups[it->second].kind == "rows")
+            if (int64_t rows = groups[it->second].rows; hasRows(*input, rows) && hasRows(use, rows))
+              best = std::max(best, it->second);
     if (best < 0 || !sharesRows(op, groups[best]) || makesCycle(op, best))
       return false;
     groups[best].members.push_back(op);

@@ -521,8 +521,6 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
   // Asked for before it is made, by what will be placed in it: it is its destination's memory.
   if (auto insert = dyn_cast<tensor::InsertSliceOp>(definition); insert && bufferOwner(tensor) != tensor)
     return memoryOf(insert.getDest());
-  if (auto insert = dyn_cast<tensor::InsertSliceOp>(definition); insert && bufferOwner(tensor) != tensor)
-    return memoryOf(insert.getDest()); // asked for by what is placed into it, before the insertion itself is reached
   if (auto elements = dyn_cast<tensor::FromElementsOp>(definition)) {
     Value memref = allocate(type, {});
     for (auto [position, element] : llvm::enumerate(elements.getElements())) {

@@ -103,12 +103,11 @@ class Gradients:
         results = library.run(feeds)
         target = g.random.uniform(-1, 1, results["all"].shape)
         targets = dict(zip(self.cases, np.split(target, np.cumsum([results[name].shape[1] for name in self.cases])[:-1], axis=1)))
-        weights = {case: [name for name in g.weights if name.split(":")[1] == case] for case in self.cases}
+        self.weights = {case: [name for name in g.weights if name.split(":")[1] == case] for case in self.cases}
         self.numeric = {name: np.zeros_like(values) for name, values in g.weights.items()}
-        self.weights = weights
-        for turn in range(max(sum(g.weights[name].size for name in names) for names in weights.values())):
+        for turn in range(max(sum(g.weights[name].size for name in names) for names in self.weights.values())):
             places = {}  # of each case, the weight and the element that move now
-            for case, names in weights.items():
+            for case, names in self.weights.items():
                 left = turn
                 for name in names:
                     if 0 <= left < g.weights[name].size:
@@ -135,7 +134,7 @@ class Gradients:
         active, found = set(), set()
         for line in before.read_text().splitlines():
             results, _, operation = line.strip().partition(" = ")
-            names = {name for name in re.findall(r"%[\w$.-]+", operation)}
+            names = set(re.findall(r"%[\w$.-]+", operation))
             if not active & names and not re.search(r'name = "w:', operation):
                 continue
             active |= set(re.findall(r"%[\w$.-]+", results))

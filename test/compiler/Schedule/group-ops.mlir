@@ -107,6 +107,33 @@ func.func @shared_input(%x: tensor<4x64xf32>, %v: tensor<4xf32>) -> (tensor<4xf3
   return %s, %m : tensor<4xf32>, tensor<4xf32>
 }
 
+// sum(x * w * b) and sum(z * w * b) share vectors, which have no rows: x and z may have different numbers of them.
+// CHECK-LABEL: func.func @shared_vector
+// CHECK:         sched.group = [[#G:]] : i64, sched.kind = "rows"
+// CHECK:         sched.group = [[#G + 1]] : i64, sched.kind = "rows"
+func.func @shared_vector(%x: tensor<?x64xf32>, %z: tensor<?x64xf32>, %w: tensor<64xf32>, %b: tensor<64xf32>, %v: tensor<?xf32>, %u: tensor<?xf32>) -> (tensor<?xf32>, tensor<?xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %f = linalg.fill ins(%zero : f32) outs(%v : tensor<?xf32>) -> tensor<?xf32>
+  %g = linalg.fill ins(%zero : f32) outs(%u : tensor<?xf32>) -> tensor<?xf32>
+  %s = linalg.generic {indexing_maps = [#id, #column, #column, #row], iterator_types = ["parallel", "reduction"]}
+      ins(%x, %w, %b : tensor<?x64xf32>, tensor<64xf32>, tensor<64xf32>) outs(%f : tensor<?xf32>) {
+  ^bb0(%l: f32, %m: f32, %n: f32, %o: f32):
+    %p = arith.mulf %l, %m : f32
+    %q = arith.mulf %p, %n : f32
+    %r = arith.addf %o, %q : f32
+    linalg.yield %r : f32
+  } -> tensor<?xf32>
+  %t = linalg.generic {indexing_maps = [#id, #column, #column, #row], iterator_types = ["parallel", "reduction"]}
+      ins(%z, %w, %b : tensor<?x64xf32>, tensor<64xf32>, tensor<64xf32>) outs(%g : tensor<?xf32>) {
+  ^bb0(%l: f32, %m: f32, %n: f32, %o: f32):
+    %p = arith.mulf %l, %m : f32
+    %q = arith.mulf %p, %n : f32
+    %r = arith.addf %o, %q : f32
+    linalg.yield %r : f32
+  } -> tensor<?xf32>
+  return %s, %t : tensor<?xf32>, tensor<?xf32>
+}
+
 // The transposed use of a row scalar, along the columns, needs all rows first: another group.
 // CHECK-LABEL: func.func @across
 // CHECK:         sched.group = [[#G:]] : i64, sched.kind = "rows"
