@@ -1,11 +1,11 @@
 // The compiler as a library: a model in, an artifact or diagnostics out. tools/mlc is a thin layer over this header.
 #ifndef MLC_COMPILER_COMPILE_H
 #define MLC_COMPILER_COMPILE_H
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringRef.h"
 #include "llvm/ADT/StringSet.h"
-#include "mlir/IR/BuiltinOps.h"
-#include "mlir/IR/OwningOpRef.h"
 #include <map>
 #include <string>
 #include <vector>
@@ -14,12 +14,12 @@ namespace mlc {
 
 struct TrainOptions {
   bool enabled = false;
-  std::string loss = "cross_entropy";      // cross_entropy | mse
-  std::string optimizer = "sgd";           // sgd | adam
-  double learningRate = 0;                 // 0: the optimizer's usual one (sgd 0.05, adam 1e-3)
-  double momentum = 0;                     // sgd
+  std::string loss = "cross_entropy"; // cross_entropy | mse
+  std::string optimizer = "sgd";      // sgd | adam
+  double learningRate = 0;            // 0: the optimizer's usual one (sgd 0.05, adam 1e-3)
+  double momentum = 0;                // sgd
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
-  std::vector<std::string> trainable;      // name patterns with '*'; empty: every floating-point initializer
+  std::vector<std::string> trainable; // name patterns with '*'; empty: every floating-point initializer
 };
 
 enum class EmitKind { Library, Archive, Object, Onnx, Core, Linalg, Tiled, LLVM, Assembly, Ptx };
@@ -28,20 +28,21 @@ enum class EmitKind { Library, Archive, Object, Onnx, Core, Linalg, Tiled, LLVM,
 struct InputValue {
   int32_t dtype;
   std::vector<int64_t> shape;
-  std::string bytes;                       // row-major, a bool is one byte
+  std::string bytes; // row-major, a bool is one byte
 };
 
 struct CompileOptions {
-  std::string name;                        // prefix of every symbol; default: the output's stem
-  std::string cpu = "native";              // native | x86-64-v2 | x86-64-v3 | x86-64-v4 | an LLVM cpu name
-  std::string target = "cpu";              // cpu | cuda:sm_80 | cuda:sm_90a
-  std::map<std::string, int64_t> dims;     // --dim batch=8: symbolic dimensions made constant
+  std::string name;                                   // prefix of every symbol; default: the output's stem
+  std::string cpu = "native";                         // native | x86-64-v2 | x86-64-v3 | x86-64-v4 | an LLVM cpu name
+  std::string target = "cpu";                         // cpu | cuda:sm_80 | cuda:sm_90a
+  std::map<std::string, int64_t> dims;                // --dim batch=8: symbolic dimensions made constant
   std::map<std::string, std::vector<int64_t>> shapes; // --shape x=1x3x224x224
-  std::map<std::string, InputValue> inputValues; // --input-value axes=@axes.npy: inputs made constant; they leave the signature
+  std::map<std::string, InputValue>
+      inputValues; // --input-value axes=@axes.npy: inputs made constant; they leave the signature
   EmitKind emit = EmitKind::Library;
-  std::string saveStages;                  // directory for the IR after every pass; empty: none
-  llvm::StringSet<> reports;               // memory, groups, ops
-  bool naiveKernels = false;               // every kernel as plain loops: the reference that tests compare with
+  std::string saveStages;    // directory for the IR after every pass; empty: none
+  llvm::StringSet<> reports; // memory, groups, ops
+  bool naiveKernels = false; // every kernel as plain loops: the reference that tests compare with
   TrainOptions train;
 };
 
@@ -53,7 +54,8 @@ struct UnsupportedNode {
 
 /// Reads a model file into the onnx dialect. Diagnostics go to the context. Memory is a small multiple of the file's
 /// size whatever the file says; weights stay in the mapped file, which lives as long as the context.
-mlir::OwningOpRef<mlir::ModuleOp> importOnnx(llvm::StringRef path, const CompileOptions &options, mlir::MLIRContext &context);
+mlir::OwningOpRef<mlir::ModuleOp> importOnnx(llvm::StringRef path, const CompileOptions &options,
+                                             mlir::MLIRContext &context);
 
 /// Decomposes every node into core ops. Every unsupported node of the model is collected before it fails.
 mlir::LogicalResult decomposeOnnx(mlir::ModuleOp module, std::vector<UnsupportedNode> &unsupported);

@@ -1,7 +1,7 @@
 // passMemRefsAsPointers (PassMemRefs.h). Upstream's convention expands a memref of rank 4 into eleven arguments, ten of which
 // a static type already knows; here it is one pointer, which may be noalias, and a context of tasks is small.
-#include "compiler/Bufferize/MemRefDescriptors.h"
 #include "compiler/Bufferize/PassMemRefs.h"
+#include "compiler/Bufferize/MemRefDescriptors.h"
 #include "dialects/rt/Rt.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 

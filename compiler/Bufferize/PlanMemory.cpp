@@ -25,7 +25,9 @@ using namespace mlc;
 /// Vectors load whole cache lines; a buffer never shares one with its neighbour.
 static constexpr int64_t kAlignment = 64;
 
-static int64_t elementBytes(Type element) { return element.isIndex() ? 8 : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8); }
+static int64_t elementBytes(Type element) {
+  return element.isIndex() ? 8 : llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
+}
 
 namespace {
 
@@ -34,7 +36,7 @@ struct Buffer {
   int64_t first, last; // positions in the entry
   int64_t bytes;       // static part: the product of the static sizes, aligned if all of them are
   int64_t offset = 0;
-  int64_t slot = -1;   // of a dynamic buffer
+  int64_t slot = -1; // of a dynamic buffer
 };
 
 /// Clones the pure operations that `value` depends on.
@@ -131,7 +133,9 @@ int64_t lastUse(Value memref, const DenseMap<Operation *, int64_t> &position) {
     if (auto it = position.find(user); it != position.end())
       last = std::max(last, it->second);
     for (Value result : user->getResults())
-      if (isa<MemRefType>(result.getType()) && isa<ViewLikeOpInterface, memref::ReshapeOp, memref::CastOp, memref::ExpandShapeOp, memref::CollapseShapeOp>(user))
+      if (isa<MemRefType>(result.getType()) &&
+          isa<ViewLikeOpInterface, memref::ReshapeOp, memref::CastOp, memref::ExpandShapeOp, memref::CollapseShapeOp>(
+              user))
         last = std::max(last, lastUse(result, position));
   }
   return last;
@@ -184,7 +188,8 @@ void EntryPlanner::assignSlots() {
       continue;
     int64_t best = -1;
     for (auto [index, slot] : llvm::enumerate(slots))
-      if (slot.first < buffer.first && (best < 0 || std::abs(slot.second - buffer.bytes) < std::abs(slots[best].second - buffer.bytes)))
+      if (slot.first < buffer.first &&
+          (best < 0 || std::abs(slot.second - buffer.bytes) < std::abs(slots[best].second - buffer.bytes)))
         best = index;
     if (best < 0) {
       best = slots.size();
@@ -230,7 +235,8 @@ FailureOr<SmallVector<Value>> EntryPlanner::slotOffsets(Recomputer &recompute, O
 LogicalResult EntryPlanner::emitSizes() {
   auto pointer = LLVM::LLVMPointerType::get(entry.getContext());
   OpBuilder top(entry);
-  auto sizes = func::FuncOp::create(top, loc, (entry.getName() + "_sizes").str(), top.getFunctionType({pointer, pointer}, {}));
+  auto sizes =
+      func::FuncOp::create(top, loc, (entry.getName() + "_sizes").str(), top.getFunctionType({pointer, pointer}, {}));
   top.setInsertionPointToEnd(sizes.addEntryBlock());
   // rt.dim reads mlc_call.dims; a call with nothing but dims serves.
   Value fields = LLVM::ConstantOp::create(top, loc, top.getI64Type(), top.getI64IntegerAttr(16));
@@ -245,7 +251,8 @@ LogicalResult EntryPlanner::emitSizes() {
   int64_t position = 0;
   auto store = [&](Value value) {
     Value integer = arith::IndexCastOp::create(top, loc, top.getI64Type(), value);
-    Value address = LLVM::GEPOp::create(top, loc, pointer, top.getI64Type(), sizes.getArgument(1), ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(position++)});
+    Value address = LLVM::GEPOp::create(top, loc, pointer, top.getI64Type(), sizes.getArgument(1),
+                                        ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(position++)});
     LLVM::StoreOp::create(top, loc, integer, address);
   };
   store(offsets->back());
@@ -289,8 +296,10 @@ LogicalResult EntryPlanner::run() {
   }
   for (Buffer &buffer : buffers) {
     b.setInsertionPoint(buffer.alloc);
-    Value offset = buffer.slot >= 0 ? offsets[buffer.slot] : Value(arith::ConstantIndexOp::create(b, loc, buffer.offset));
-    Value memref = rt::BufferOp::create(b, loc, buffer.alloc.getType(), entry.getArgument(0), b.getStringAttr("arena"), b.getI64IntegerAttr(0), offset, buffer.alloc.getDynamicSizes());
+    Value offset =
+        buffer.slot >= 0 ? offsets[buffer.slot] : Value(arith::ConstantIndexOp::create(b, loc, buffer.offset));
+    Value memref = rt::BufferOp::create(b, loc, buffer.alloc.getType(), entry.getArgument(0), b.getStringAttr("arena"),
+                                        b.getI64IntegerAttr(0), offset, buffer.alloc.getDynamicSizes());
     buffer.alloc.replaceAllUsesWith(memref);
     buffer.alloc.erase();
   }
@@ -310,7 +319,8 @@ struct PlanMemory : mlc::impl::PlanMemoryBase<PlanMemory> {
       if (failed(planner.run()))
         return signalPassFailure();
       if (planner.staticBytes)
-        module->setAttr(entry.getName() == "train_step" ? kTrainArenaBytesAttr : kArenaBytesAttr, b.getI64IntegerAttr(*planner.staticBytes));
+        module->setAttr(entry.getName() == "train_step" ? kTrainArenaBytesAttr : kArenaBytesAttr,
+                        b.getI64IntegerAttr(*planner.staticBytes));
     }
     placeConstants(module);
   }
@@ -343,7 +353,8 @@ struct PlanMemory : mlc::impl::PlanMemoryBase<PlanMemory> {
       return offset;
     };
     auto bytesOf = [](DictionaryAttr weight) {
-      auto type = cast<ShapedType>(weight.get("type") ? cast<TypeAttr>(weight.get("type")).getValue() : cast<ElementsAttr>(weight.get("value")).getType());
+      auto type = cast<ShapedType>(weight.get("type") ? cast<TypeAttr>(weight.get("type")).getValue()
+                                                      : cast<ElementsAttr>(weight.get("value")).getType());
       return type.getNumElements() * elementBytes(type.getElementType());
     };
     for (auto [number, ops] : llvm::enumerate(uses)) {
@@ -365,7 +376,8 @@ struct PlanMemory : mlc::impl::PlanMemoryBase<PlanMemory> {
         slotOffsets.push_back(offset);
         int64_t initial = -1;
         if (Attribute value = slot.get("value"))
-          initial = place(b.getDictionaryAttr(b.getNamedAttr("value", value)), bytesOf(b.getDictionaryAttr(b.getNamedAttr("value", value))));
+          initial = place(b.getDictionaryAttr(b.getNamedAttr("value", value)),
+                          bytesOf(b.getDictionaryAttr(b.getNamedAttr("value", value))));
         SmallVector<NamedAttribute> fields;
         for (NamedAttribute field : slot)
           if (field.getName() != "value")

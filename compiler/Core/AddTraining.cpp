@@ -36,15 +36,18 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
     main.walk([&](ConstantOp op) {
       if (!op.getName() || !isa<FloatType>(op.getValue().getElementType()))
         return;
-      if (patterns.empty() || llvm::any_of(patterns, [&](const llvm::GlobPattern &p) { return p.match(*op.getName()); }))
+      if (patterns.empty() ||
+          llvm::any_of(patterns, [&](const llvm::GlobPattern &p) { return p.match(*op.getName()); }))
         result.insert({*op.getName(), op.getValue()});
     });
     if (result.empty())
-      return main.emitError("--train: the model has no trainable initializer") << (patterns.empty() ? "" : " that matches --trainable");
+      return main.emitError("--train: the model has no trainable initializer")
+             << (patterns.empty() ? "" : " that matches --trainable");
     return result;
   }
 
-  static void useParameters(func::FuncOp function, const llvm::MapVector<StringRef, ElementsAttr> &parameters, llvm::MapVector<StringRef, Value> &values) {
+  static void useParameters(func::FuncOp function, const llvm::MapVector<StringRef, ElementsAttr> &parameters,
+                            llvm::MapVector<StringRef, Value> &values) {
     SmallVector<ConstantOp> constants;
     function.walk([&](ConstantOp op) {
       if (op.getName() && parameters.count(*op.getName()))
@@ -53,7 +56,8 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
     for (ConstantOp op : constants) {
       Value &value = values[parameters.find(*op.getName())->first];
       if (!value) {
-        OpBuilder b = OpBuilder::atBlockBegin(&function.getBody().front()); // anew: the first op may be a constant that is erased
+        OpBuilder b =
+            OpBuilder::atBlockBegin(&function.getBody().front()); // anew: the first op may be a constant that is erased
         value = ParameterOp::create(b, op.getLoc(), op.getType(), *op.getName());
       }
       op.replaceAllUsesWith(value);
@@ -94,7 +98,8 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
       }
       dims.push_back(dim);
     }
-    auto attributes = b.getDictionaryAttr({b.getNamedAttr("onnx.dims", b.getArrayAttr(dims)), b.getNamedAttr("onnx.name", b.getStringAttr(name))});
+    auto attributes = b.getDictionaryAttr(
+        {b.getNamedAttr("onnx.dims", b.getArrayAttr(dims)), b.getNamedAttr("onnx.name", b.getStringAttr(name))});
     if (failed(step.insertArgument(step.getNumArguments(), targetType, attributes, step.getLoc())))
       return failure();
     return Value(step.getArguments().back());
@@ -149,7 +154,9 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
       return signalPassFailure();
 
     b.loc = NameLoc::get(builder.getStringAttr("optimizer"));
-    OptimizerOptions options{optimizer, learningRate != 0 ? learningRate : optimizer == "sgd" ? 0.05 : 1e-3, momentum, beta1, beta2, epsilon};
+    OptimizerOptions options{optimizer, learningRate != 0 ? learningRate : optimizer == "sgd" ? 0.05 : 1e-3,
+                             momentum,  beta1,
+                             beta2,     epsilon};
     SmallVector<Slot> slots;
     Value count;
     if (optimizer == "adam") {
@@ -163,16 +170,21 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
 
     ret->setOperands(lossValue);
     step.setType(builder.getFunctionType(step.getArgumentTypes(), lossValue.getType()));
-    SmallVector<DictionaryAttr> resultAttributes = {builder.getDictionaryAttr({builder.getNamedAttr("onnx.name", builder.getStringAttr("loss")), builder.getNamedAttr("onnx.dims", builder.getArrayAttr({}))})};
+    SmallVector<DictionaryAttr> resultAttributes = {
+        builder.getDictionaryAttr({builder.getNamedAttr("onnx.name", builder.getStringAttr("loss")),
+                                   builder.getNamedAttr("onnx.dims", builder.getArrayAttr({}))})};
     step.setAllResultAttrs(ArrayRef<DictionaryAttr>(resultAttributes));
 
     // The state: parameters with their initial values, then slots.
     SmallVector<Attribute> state;
     for (auto &[name, value] : *parameters)
-      state.push_back(builder.getDictionaryAttr({builder.getNamedAttr("name", builder.getStringAttr(name)), builder.getNamedAttr("type", TypeAttr::get(value.getType())),
-                                                 builder.getNamedAttr("value", value), builder.getNamedAttr("parameter", builder.getUnitAttr())}));
+      state.push_back(builder.getDictionaryAttr({builder.getNamedAttr("name", builder.getStringAttr(name)),
+                                                 builder.getNamedAttr("type", TypeAttr::get(value.getType())),
+                                                 builder.getNamedAttr("value", value),
+                                                 builder.getNamedAttr("parameter", builder.getUnitAttr())}));
     for (const Slot &slot : slots)
-      state.push_back(builder.getDictionaryAttr({builder.getNamedAttr("name", builder.getStringAttr(slot.name)), builder.getNamedAttr("type", TypeAttr::get(slot.type))}));
+      state.push_back(builder.getDictionaryAttr({builder.getNamedAttr("name", builder.getStringAttr(slot.name)),
+                                                 builder.getNamedAttr("type", TypeAttr::get(slot.type))}));
     module->setAttr(kStateAttr, builder.getArrayAttr(state));
   }
 };

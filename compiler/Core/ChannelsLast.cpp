@@ -34,8 +34,7 @@ SmallVector<int64_t> toFirst(int64_t rank) {
 /// Where dimension `axis` of the original is in the rearranged value.
 int64_t placeOf(int64_t axis, int64_t rank) { return axis == 0 ? 0 : axis == 1 ? rank - 1 : axis - 1; }
 
-template <typename T>
-SmallVector<T> rearranged(ArrayRef<T> list) {
+template <typename T> SmallVector<T> rearranged(ArrayRef<T> list) {
   SmallVector<T> result;
   for (int64_t axis : toLast(list.size()))
     result.push_back(list[axis]);
@@ -98,7 +97,9 @@ struct Rearranger {
     if (auto window = dyn_cast<WindowReduceOp>(op)) {
       if (!hasLast(window.getX()))
         return;
-      CoreBuilder::Window dims{rearranged(window.getSize()), rearranged(window.getStrides()), rearranged(window.getDilations()), rearranged(window.getPadLow()), rearranged(window.getPadHigh())};
+      CoreBuilder::Window dims{rearranged(window.getSize()), rearranged(window.getStrides()),
+                               rearranged(window.getDilations()), rearranged(window.getPadLow()),
+                               rearranged(window.getPadHigh())};
       return set(b, result, b.windowReduce(window.getKind(), get(b, window.getX()), dims));
     }
     if (auto reduce = dyn_cast<ReduceOp>(op)) {
@@ -132,12 +133,16 @@ struct Rearranger {
     if (auto pad = dyn_cast<PadOp>(op)) {
       if (!hasLast(pad.getX()))
         return;
-      return set(b, result, b.pad(get(b, pad.getX()), pad.getValue(), rearranged<OpFoldResult>(pad.getMixedLow()), rearranged<OpFoldResult>(pad.getMixedHigh()), rearranged(pad.getInterior())));
+      return set(b, result,
+                 b.pad(get(b, pad.getX()), pad.getValue(), rearranged<OpFoldResult>(pad.getMixedLow()),
+                       rearranged<OpFoldResult>(pad.getMixedHigh()), rearranged(pad.getInterior())));
     }
     if (auto slice = dyn_cast<SliceOp>(op)) {
       if (!hasLast(slice.getX()))
         return;
-      return set(b, result, b.slice(get(b, slice.getX()), rearranged<OpFoldResult>(slice.getMixedStarts()), rearranged<OpFoldResult>(slice.getMixedSizes()), rearranged(slice.getStrides())));
+      return set(b, result,
+                 b.slice(get(b, slice.getX()), rearranged<OpFoldResult>(slice.getMixedStarts()),
+                         rearranged<OpFoldResult>(slice.getMixedSizes()), rearranged(slice.getStrides())));
     }
     if (isa<Pointwise>(op)) {
       if (rank < 3 || llvm::none_of(op->getOperands(), [&](Value v) { return hasLast(v); }))

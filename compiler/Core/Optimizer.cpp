@@ -5,16 +5,20 @@ using namespace mlir;
 using namespace mlc::core;
 
 /// Reads slot `<parameter>.<suffix>`, declaring it.
-static Expr readSlot(CoreBuilder &b, StringRef parameter, StringRef suffix, RankedTensorType type, SmallVectorImpl<Slot> &slots) {
+static Expr readSlot(CoreBuilder &b, StringRef parameter, StringRef suffix, RankedTensorType type,
+                     SmallVectorImpl<Slot> &slots) {
   std::string name = (parameter + "." + suffix).str();
   slots.push_back({name, type});
   return b.expr(ParameterOp::create(b.builder, b.loc, type, name));
 }
 
-void mlc::core::buildUpdate(CoreBuilder &b, const OptimizerOptions &options, StringRef name, Value parameter, Value gradient, Value step, SmallVectorImpl<Slot> &slots) {
+void mlc::core::buildUpdate(CoreBuilder &b, const OptimizerOptions &options, StringRef name, Value parameter,
+                            Value gradient, Value step, SmallVectorImpl<Slot> &slots) {
   auto type = CoreBuilder::typeOf(parameter);
   Expr w = b.expr(parameter), g = b.expr(gradient);
-  auto assign = [&](const Twine &slot, Value value) { AssignOp::create(b.builder, b.loc, b.builder.getStringAttr(slot), value); };
+  auto assign = [&](const Twine &slot, Value value) {
+    AssignOp::create(b.builder, b.loc, b.builder.getStringAttr(slot), value);
+  };
   if (options.kind == "sgd") {
     Expr direction = g;
     if (options.momentum != 0) {

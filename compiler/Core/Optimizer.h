@@ -20,7 +20,8 @@ struct Slot {
 /// Builds the update of one parameter: reads its slots, assigns them and the parameter. `step` counts from 1 (a scalar; adam).
 ///   sgd:  v = momentum v + g;  w -= rate v                                     (PyTorch's SGD, dampening 0)
 ///   adam: m, v = moving averages of g, g^2;  w -= rate m' / (sqrt(v') + eps)   (Kingma and Ba 2015, algorithm 1, bias-corrected)
-void buildUpdate(CoreBuilder &b, const OptimizerOptions &options, llvm::StringRef name, Value parameter, Value gradient, Value step, llvm::SmallVectorImpl<Slot> &slots);
+void buildUpdate(CoreBuilder &b, const OptimizerOptions &options, llvm::StringRef name, Value parameter, Value gradient,
+                 Value step, llvm::SmallVectorImpl<Slot> &slots);
 
 /// Mean over the batch of -log softmax(logits)[label]; logits [N, C] float, label [N] integer.
 Expr crossEntropy(CoreBuilder &b, Value logits, Value label);

@@ -66,7 +66,8 @@ struct ScaleIntoWeights : OpRewritePattern<MulOp> {
       CoreBuilder b(rewriter, op.getLoc());
       rewriter.setInsertionPoint(contraction);
       Value weight = contraction->getOperand(1);
-      if (scale->vector.getDefiningOp()->getBlock() == contraction->getBlock() && !scale->vector.getDefiningOp()->isBeforeInBlock(contraction))
+      if (scale->vector.getDefiningOp()->getBlock() == contraction->getBlock() &&
+          !scale->vector.getDefiningOp()->isBeforeInBlock(contraction))
         rewriter.moveOpBefore(scale->vector.getDefiningOp(), contraction);
       Value scaled = b.expr(weight) * b.broadcast(scale->vector, b.dims(weight), {axis});
       rewriter.modifyOpInPlace(contraction, [&] { contraction->setOperand(1, scaled); });
@@ -84,7 +85,8 @@ struct ScaleBelowShift : OpRewritePattern<MulOp> {
     for (auto [value, factor] : {std::pair(op.getX(), op.getY()), std::pair(op.getY(), op.getX())}) {
       Operation *shift = value.getDefiningOp();
       auto scale = channelConstant(factor);
-      if (!scale || !isa_and_nonnull<AddOp, SubOp>(shift) || !shift->hasOneUse() || !isa<FloatType>(CoreBuilder::elementOf(value)))
+      if (!scale || !isa_and_nonnull<AddOp, SubOp>(shift) || !shift->hasOneUse() ||
+          !isa<FloatType>(CoreBuilder::elementOf(value)))
         continue;
       auto constant = channelConstant(shift->getOperand(1));
       if (!constant || constant->axis != scale->axis)
@@ -107,19 +109,20 @@ struct DivideByConstant : OpRewritePattern<DivOp> {
     if (!scale || !isa<FloatType>(CoreBuilder::elementOf(op.getX())))
       return rewriter.notifyMatchFailure(op, "no constant vector");
     CoreBuilder b(rewriter, op.getLoc());
-    rewriter.replaceOp(op, (b.expr(op.getX()) * b.broadcast(1.0 / b.expr(scale->vector), b.dims(op.getX()), {scale->axis})).v);
+    rewriter.replaceOp(
+        op, (b.expr(op.getX()) * b.broadcast(1.0 / b.expr(scale->vector), b.dims(op.getX()), {scale->axis})).v);
     return success();
   }
 };
 
 /// add(add(x, c), d) -> add(x, c + d), likewise with sub, for constant vectors along one dimension
-template <typename Outer>
-struct JoinShifts : OpRewritePattern<Outer> {
+template <typename Outer> struct JoinShifts : OpRewritePattern<Outer> {
   using OpRewritePattern<Outer>::OpRewritePattern;
   LogicalResult matchAndRewrite(Outer op, PatternRewriter &rewriter) const override {
     Operation *inner = op.getX().getDefiningOp();
     auto d = channelConstant(op.getY());
-    if (!d || !isa_and_nonnull<AddOp, SubOp>(inner) || !inner->hasOneUse() || !isa<FloatType>(CoreBuilder::elementOf(op.getX())))
+    if (!d || !isa_and_nonnull<AddOp, SubOp>(inner) || !inner->hasOneUse() ||
+        !isa<FloatType>(CoreBuilder::elementOf(op.getX())))
       return failure();
     auto c = channelConstant(inner->getOperand(1));
     if (!c || c->axis != d->axis)
@@ -164,7 +167,8 @@ struct UnitDimsBelow : OpInterfaceRewritePattern<Pointwise> {
     for (Value operand : op->getOperands()) {
       if (TypedAttr splat = splatOf(operand)) {
         Type element = CoreBuilder::elementOf(operand);
-        Value scalar = ConstantOp::create(rewriter, op.getLoc(), DenseElementsAttr::get(RankedTensorType::get({}, element), Attribute(splat)));
+        Value scalar = ConstantOp::create(rewriter, op.getLoc(),
+                                          DenseElementsAttr::get(RankedTensorType::get({}, element), Attribute(splat)));
         operands.push_back(b.broadcast(scalar, b.dims(like), {}));
       } else {
         operands.push_back(operand.getDefiningOp<ReshapeOp>().getX());
@@ -189,7 +193,8 @@ struct FoldConstants : RewritePattern {
   }
 
   LogicalResult matchAndRewrite(Operation *op, PatternRewriter &rewriter) const override {
-    if (op->getNumResults() != 1 || op->getNumOperands() == 0 || isa<ConstantOp, BroadcastOp>(op) || !isa<CoreDialect>(op->getDialect()))
+    if (op->getNumResults() != 1 || op->getNumOperands() == 0 || isa<ConstantOp, BroadcastOp>(op) ||
+        !isa<CoreDialect>(op->getDialect()))
       return failure();
     auto type = dyn_cast<RankedTensorType>(op->getResult(0).getType());
     int64_t elements = 0;
@@ -228,7 +233,8 @@ struct SimplifyCore : mlc::impl::SimplifyCoreBase<SimplifyCore> {
     // What was not made a parameter is constant: names protect from folding no longer.
     getOperation().walk([](ConstantOp op) { op.removeNameAttr(); });
     RewritePatternSet patterns(context);
-    patterns.add<ScaleIntoWeights, ScaleBelowShift, DivideByConstant, JoinShifts<AddOp>, JoinShifts<SubOp>, UnitDimsBelow, FoldConstants>(context);
+    patterns.add<ScaleIntoWeights, ScaleBelowShift, DivideByConstant, JoinShifts<AddOp>, JoinShifts<SubOp>,
+                 UnitDimsBelow, FoldConstants>(context);
     for (Dialect *dialect : context->getLoadedDialects())
       dialect->getCanonicalizationPatterns(patterns);
     for (RegisteredOperationName op : context->getRegisteredOperations())

@@ -2,8 +2,8 @@
 // leave the types here: ui8 becomes i8, and what the sign decided has been decided by the scalar bodies.
 #include "compiler/CoreToLinalg/LinalgBuilder.h"
 #include "compiler/Passes.h"
-#include "dialects/core/Scalar.h"
 #include "compiler/Schedule/Kernels.h"
+#include "dialects/core/Scalar.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
@@ -20,7 +20,8 @@ namespace {
 
 Type signlessTensor(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
-  return tensor ? RankedTensorType::get(tensor.getShape(), signless(tensor.getElementType()), tensor.getEncoding()) : type;
+  return tensor ? RankedTensorType::get(tensor.getShape(), signless(tensor.getElementType()), tensor.getEncoding())
+                : type;
 }
 
 ElementsAttr signlessElements(ElementsAttr value) {
@@ -91,33 +92,53 @@ private:
       checkSizes(op);
     } else if (isa<CheckRangeOp>(op))
       return success();
-    Value result = TypeSwitch<Operation *, Value>(op)
-                       .Case<Pointwise>([&](Pointwise p) { return pointwise(p); })
-                       .Case<BroadcastOp>([&](BroadcastOp o) { return l.broadcast(in(o.getX()), o.getAxes(), sizesLike(o.getType(), in(o.getMixedSizes()))); })
-                       .Case<ReshapeOp>([&](ReshapeOp o) { return l.reshape(in(o.getX()), sizesLike(o.getType(), in(o.getMixedSizes()))); })
-                       .Case<TransposeOp>([&](TransposeOp o) { return l.transpose(in(o.getX()), o.getPermutation()); })
-                       .Case<SliceOp>([&](SliceOp o) { return l.slice(in(o.getX()), in(o.getMixedStarts()), sizesLike(o.getType(), in(o.getMixedSizes())), o.getStrides()); })
-                       .Case<ReverseOp>([&](ReverseOp o) { return l.reverse(in(o.getX()), o.getAxes()); })
-                       .Case<PadOp>([&](PadOp o) { return l.pad(in(o.getX()), in(o.getValue()), in(o.getMixedLow()), in(o.getMixedHigh()), o.getInterior()); })
-                       .Case<ConcatOp>([&](ConcatOp o) {
-                         SmallVector<Value> values;
-                         for (Value value : o.getValues())
-                           values.push_back(in(value));
-                         return l.concat(values, o.getAxis(), cast<RankedTensorType>(signlessTensor(o.getType())));
-                       })
-                       .Case<IotaOp>([&](IotaOp o) { return l.iota(sizesLike(o.getType(), in(o.getMixedSizes())), o.getAxis(), o.getType().getElementType()); })
-                       .Case<GatherOp>([&](GatherOp o) { return l.gather(in(o.getX()), in(o.getIndices()), o.getAxis()); })
-                       .Case<GatherNdOp>([&](GatherNdOp o) { return l.gatherNd(in(o.getX()), in(o.getIndices()), o.getBatchDims()); })
-                       .Case<GatherElementsOp>([&](GatherElementsOp o) { return l.gatherElements(in(o.getX()), in(o.getIndices()), o.getAxis()); })
-                       .Case<ReduceOp>([&](ReduceOp o) { return l.reduce(o.getKind(), in(o.getX()), o.getAxes(), elementOf(o.getX())); })
-                       .Case<ArgReduceOp>([&](ArgReduceOp o) { return l.argReduce(o.getKind() == Reduction::Max, in(o.getX()), o.getAxis(), o.getLast(), elementOf(o.getX())); })
-                       .Case<WindowReduceOp>([&](WindowReduceOp o) {
-                         return l.windowReduce(o.getKind(), in(o.getX()), o.getSize(), o.getStrides(), o.getDilations(), o.getPadLow(), o.getPadHigh(), elementOf(o.getX()));
-                       })
-                       .Case<DotOp>([&](DotOp o) { return l.dot(o, in(o.getX()), in(o.getY())); })
-                       .Case<ConvOp>([&](ConvOp o) { return l.conv(o, in(o.getX()), in(o.getY())); })
-                       .Case<RandomBitsOp>([&](RandomBitsOp o) { return l.randomBits(in(o.getSeed()), sizesLike(o.getType(), in(o.getMixedSizes()))); })
-                       .Default([](Operation *) { return Value(); });
+    Value result =
+        TypeSwitch<Operation *, Value>(op)
+            .Case<Pointwise>([&](Pointwise p) { return pointwise(p); })
+            .Case<BroadcastOp>([&](BroadcastOp o) {
+              return l.broadcast(in(o.getX()), o.getAxes(), sizesLike(o.getType(), in(o.getMixedSizes())));
+            })
+            .Case<ReshapeOp>(
+                [&](ReshapeOp o) { return l.reshape(in(o.getX()), sizesLike(o.getType(), in(o.getMixedSizes()))); })
+            .Case<TransposeOp>([&](TransposeOp o) { return l.transpose(in(o.getX()), o.getPermutation()); })
+            .Case<SliceOp>([&](SliceOp o) {
+              return l.slice(in(o.getX()), in(o.getMixedStarts()), sizesLike(o.getType(), in(o.getMixedSizes())),
+                             o.getStrides());
+            })
+            .Case<ReverseOp>([&](ReverseOp o) { return l.reverse(in(o.getX()), o.getAxes()); })
+            .Case<PadOp>([&](PadOp o) {
+              return l.pad(in(o.getX()), in(o.getValue()), in(o.getMixedLow()), in(o.getMixedHigh()), o.getInterior());
+            })
+            .Case<ConcatOp>([&](ConcatOp o) {
+              SmallVector<Value> values;
+              for (Value value : o.getValues())
+                values.push_back(in(value));
+              return l.concat(values, o.getAxis(), cast<RankedTensorType>(signlessTensor(o.getType())));
+            })
+            .Case<IotaOp>([&](IotaOp o) {
+              return l.iota(sizesLike(o.getType(), in(o.getMixedSizes())), o.getAxis(), o.getType().getElementType());
+            })
+            .Case<GatherOp>([&](GatherOp o) { return l.gather(in(o.getX()), in(o.getIndices()), o.getAxis()); })
+            .Case<GatherNdOp>(
+                [&](GatherNdOp o) { return l.gatherNd(in(o.getX()), in(o.getIndices()), o.getBatchDims()); })
+            .Case<GatherElementsOp>(
+                [&](GatherElementsOp o) { return l.gatherElements(in(o.getX()), in(o.getIndices()), o.getAxis()); })
+            .Case<ReduceOp>(
+                [&](ReduceOp o) { return l.reduce(o.getKind(), in(o.getX()), o.getAxes(), elementOf(o.getX())); })
+            .Case<ArgReduceOp>([&](ArgReduceOp o) {
+              return l.argReduce(o.getKind() == Reduction::Max, in(o.getX()), o.getAxis(), o.getLast(),
+                                 elementOf(o.getX()));
+            })
+            .Case<WindowReduceOp>([&](WindowReduceOp o) {
+              return l.windowReduce(o.getKind(), in(o.getX()), o.getSize(), o.getStrides(), o.getDilations(),
+                                    o.getPadLow(), o.getPadHigh(), elementOf(o.getX()));
+            })
+            .Case<DotOp>([&](DotOp o) { return l.dot(o, in(o.getX()), in(o.getY())); })
+            .Case<ConvOp>([&](ConvOp o) { return l.conv(o, in(o.getX()), in(o.getY())); })
+            .Case<RandomBitsOp>([&](RandomBitsOp o) {
+              return l.randomBits(in(o.getSeed()), sizesLike(o.getType(), in(o.getMixedSizes())));
+            })
+            .Default([](Operation *) { return Value(); });
     if (result) {
       auto type = signlessTensor(op->getResult(0).getType());
       if (result.getType() != type)
@@ -129,7 +150,8 @@ private:
     Operation *clone = builder.clone(*op, mapping);
     for (OpResult value : clone->getResults())
       value.setType(signlessTensor(value.getType()));
-    bool isUnsignedOp = op->getNumOperands() > 0 && isa<RankedTensorType>(op->getOperand(0).getType()) && isUnsigned(elementOf(op->getOperand(0)));
+    bool isUnsignedOp = op->getNumOperands() > 0 && isa<RankedTensorType>(op->getOperand(0).getType()) &&
+                        isUnsigned(elementOf(op->getOperand(0)));
     if (isUnsignedOp && isa<ScanOp, SortOp, ScatterNdOp, ScatterElementsOp>(op))
       clone->setAttr("is_unsigned", builder.getUnitAttr());
     return success();
@@ -175,7 +197,8 @@ private:
   void checkRange(Value number, Value lower, Value upper, StringRef what) {
     auto type = RankedTensorType::get({}, builder.getI64Type());
     Value integer = arith::IndexCastOp::create(builder, l.loc, builder.getI64Type(), number);
-    CheckRangeOp::create(builder, l.loc, tensor::FromElementsOp::create(builder, l.loc, type, integer), lower, upper, what);
+    CheckRangeOp::create(builder, l.loc, tensor::FromElementsOp::create(builder, l.loc, type, integer), lower, upper,
+                         what);
   }
 
   /// What a slice reads, and what a reshape takes the elements for, is checked where only the data says it.
@@ -185,14 +208,16 @@ private:
       for (size_t axis = 0; axis < from.size(); ++axis) {
         if (!dependsOnData(starts[axis]) && !dependsOnData(sizes[axis]))
           continue;
-        Value zero = l.constantIndex(0), one = l.constantIndex(1), limit = arith::AddIOp::create(builder, l.loc, l.index(from[axis]), one);
+        Value zero = l.constantIndex(0), one = l.constantIndex(1),
+              limit = arith::AddIOp::create(builder, l.loc, l.index(from[axis]), one);
         Value start = l.index(in(starts)[axis]), size = l.index(in(sizes)[axis]);
         checkRange(start, zero, limit, "the start of a slice");
         checkRange(size, zero, limit, "the size of a slice");
         // start + (size - 1) * stride; of an empty slice one stride less than the start
         int64_t stride = slice.getStrides()[axis];
         Value steps = arith::SubIOp::create(builder, l.loc, size, one);
-        Value last = arith::AddIOp::create(builder, l.loc, start, arith::MulIOp::create(builder, l.loc, steps, l.constantIndex(stride)));
+        Value last = arith::AddIOp::create(builder, l.loc, start,
+                                           arith::MulIOp::create(builder, l.loc, steps, l.constantIndex(stride)));
         checkRange(last, l.constantIndex(-stride), l.index(from[axis]), "the end of a slice");
       }
     } else if (auto reshape = dyn_cast<ReshapeOp>(op)) {
@@ -220,7 +245,8 @@ private:
     for (Value operand : op->getOperands())
       operands.push_back(in(operand));
     auto type = cast<RankedTensorType>(signlessTensor(op->getResult(0).getType()));
-    return l.pointwise(operands, type, [&](OpBuilder &b, Location loc, ValueRange scalars) { return op.emitScalar(b, loc, scalars); });
+    return l.pointwise(operands, type,
+                       [&](OpBuilder &b, Location loc, ValueRange scalars) { return op.emitScalar(b, loc, scalars); });
   }
 
   func::FuncOp function;
@@ -235,7 +261,8 @@ struct CoreToLinalg : mlc::impl::CoreToLinalgBase<CoreToLinalg> {
 
   void runOnOperation() override {
     for (auto function : getOperation().getOps<func::FuncOp>())
-      if (!function.isExternal() && kernelKind(function) == "" && failed(FunctionLowering(function, checkIndices).run()))
+      if (!function.isExternal() && kernelKind(function) == "" &&
+          failed(FunctionLowering(function, checkIndices).run()))
         return signalPassFailure();
   }
 };

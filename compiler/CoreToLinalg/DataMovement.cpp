@@ -12,8 +12,9 @@ static Value copyThrough(LinalgBuilder &l, Value x, AffineMap map, const core::S
   Value init = l.empty(sizes, getElementTypeOrSelf(x.getType()));
   int64_t rank = sizes.size();
   SmallVector<utils::IteratorType> iterators(rank, utils::IteratorType::parallel);
-  return linalg::GenericOp::create(l.b, l.loc, init.getType(), x, init, ArrayRef<AffineMap>{map, l.b.getMultiDimIdentityMap(rank)}, iterators,
-                                   [](OpBuilder &b, Location loc, ValueRange arguments) { linalg::YieldOp::create(b, loc, arguments[0]); })
+  return linalg::GenericOp::create(
+             l.b, l.loc, init.getType(), x, init, ArrayRef<AffineMap>{map, l.b.getMultiDimIdentityMap(rank)}, iterators,
+             [](OpBuilder &b, Location loc, ValueRange arguments) { linalg::YieldOp::create(b, loc, arguments[0]); })
       .getResult(0);
 }
 
@@ -69,7 +70,7 @@ static std::optional<SmallVector<ReassociationIndices>> reassociate(ArrayRef<int
       group.push_back(next++);
     } else {
       int64_t product = 1;
-      while (next < many.size() && !ShapedType::isDynamic(many[next]) && (product < few[i] || group.empty()) ) {
+      while (next < many.size() && !ShapedType::isDynamic(many[next]) && (product < few[i] || group.empty())) {
         product *= many[next];
         group.push_back(next++);
       }
@@ -113,6 +114,8 @@ Value LinalgBuilder::reshape(Value x, const Sizes &sizes) {
     return tensor::CollapseShapeOp::create(b, loc, target, x, ArrayRef<ReassociationIndices>{});
   if (differInKnowledge(type, target) && !llvm::is_contained(shape, 0) && !llvm::is_contained(type.getShape(), 0))
     return tensor::CastOp::create(b, loc, target, x);
+  if (target.hasStaticShape() && llvm::is_contained(shape, 0))
+    return empty(sizes, type.getElementType());
   bool zeroSized = llvm::is_contained(shape, 0) || llvm::is_contained(type.getShape(), 0);
   if (!zeroSized && type.getRank() > target.getRank())
     if (auto groups = reassociate(shape, type.getShape()))
@@ -122,7 +125,9 @@ Value LinalgBuilder::reshape(Value x, const Sizes &sizes) {
       return tensor::ExpandShapeOp::create(b, loc, target, x, *groups, sizes);
   if (!zeroSized && type.hasStaticShape() && target.hasStaticShape()) {
     ReassociationIndices all(llvm::to_vector(llvm::seq<int64_t>(0, type.getRank())));
-    Value flat = type.getRank() == 1 ? x : Value(tensor::CollapseShapeOp::create(b, loc, x, ArrayRef<ReassociationIndices>{all}));
+    Value flat = type.getRank() == 1
+                     ? x
+                     : Value(tensor::CollapseShapeOp::create(b, loc, x, ArrayRef<ReassociationIndices>{all}));
     if (target.getRank() == 1)
       return flat;
     all.assign(llvm::to_vector(llvm::seq<int64_t>(0, target.getRank())));
@@ -131,7 +136,8 @@ Value LinalgBuilder::reshape(Value x, const Sizes &sizes) {
   SmallVector<Value> values;
   for (OpFoldResult size : sizes)
     values.push_back(index(size));
-  Value list = tensor::FromElementsOp::create(b, loc, RankedTensorType::get({target.getRank()}, b.getIndexType()), values);
+  Value list =
+      tensor::FromElementsOp::create(b, loc, RankedTensorType::get({target.getRank()}, b.getIndexType()), values);
   return tensor::ReshapeOp::create(b, loc, target, x, list);
 }
 
@@ -170,15 +176,17 @@ Value LinalgBuilder::reverse(Value x, Ints axes) {
   for (int64_t axis : axes)
     last[axis] = Value(arith::SubIOp::create(b, loc, index(sizes[axis]), constantIndex(1)));
   SmallVector<utils::IteratorType> iterators(type.getRank(), utils::IteratorType::parallel);
-  return linalg::GenericOp::create(b, loc, init.getType(), ValueRange{}, init, ArrayRef<AffineMap>{b.getMultiDimIdentityMap(type.getRank())}, iterators,
-                                   [&](OpBuilder &nested, Location l, ValueRange) {
-                                     SmallVector<Value> indices;
-                                     for (int64_t axis = 0; axis < type.getRank(); ++axis) {
-                                       Value i = linalg::IndexOp::create(nested, l, axis);
-                                       indices.push_back(last[axis] ? Value(arith::SubIOp::create(nested, l, last[axis], i)) : i);
-                                     }
-                                     linalg::YieldOp::create(nested, l, tensor::ExtractOp::create(nested, l, x, indices).getResult());
-                                   })
+  return linalg::GenericOp::create(
+             b, loc, init.getType(), ValueRange{}, init, ArrayRef<AffineMap>{b.getMultiDimIdentityMap(type.getRank())},
+             iterators,
+             [&](OpBuilder &nested, Location l, ValueRange) {
+               SmallVector<Value> indices;
+               for (int64_t axis = 0; axis < type.getRank(); ++axis) {
+                 Value i = linalg::IndexOp::create(nested, l, axis);
+                 indices.push_back(last[axis] ? Value(arith::SubIOp::create(nested, l, last[axis], i)) : i);
+               }
+               linalg::YieldOp::create(nested, l, tensor::ExtractOp::create(nested, l, x, indices).getResult());
+             })
       .getResult(0);
 }
 
@@ -192,7 +200,11 @@ Value LinalgBuilder::pad(Value x, Value scalar, const Sizes &low, const Sizes &h
       if (auto constant = getConstantIntValue(size)) {
         spread = b.getIndexAttr(std::max<int64_t>(0, (*constant - 1) * step + 1));
       } else {
-        Value length = arith::AddIOp::create(b, loc, arith::MulIOp::create(b, loc, arith::SubIOp::create(b, loc, index(size), constantIndex(1)), constantIndex(step)), constantIndex(1));
+        Value length = arith::AddIOp::create(
+            b, loc,
+            arith::MulIOp::create(b, loc, arith::SubIOp::create(b, loc, index(size), constantIndex(1)),
+                                  constantIndex(step)),
+            constantIndex(1));
         spread = Value(arith::MaxSIOp::create(b, loc, length, constantIndex(0)));
       }
     }
@@ -225,9 +237,11 @@ Value LinalgBuilder::iota(const Sizes &sizes, int64_t axis, Type element) {
   Value init = empty(sizes, core::signless(element));
   int64_t rank = sizes.size();
   SmallVector<utils::IteratorType> iterators(rank, utils::IteratorType::parallel);
-  return linalg::GenericOp::create(b, loc, init.getType(), ValueRange{}, init, ArrayRef<AffineMap>{b.getMultiDimIdentityMap(rank)}, iterators,
+  return linalg::GenericOp::create(b, loc, init.getType(), ValueRange{}, init,
+                                   ArrayRef<AffineMap>{b.getMultiDimIdentityMap(rank)}, iterators,
                                    [&](OpBuilder &nested, Location l, ValueRange) {
-                                     Value i = arith::IndexCastOp::create(nested, l, nested.getI64Type(), linalg::IndexOp::create(nested, l, axis));
+                                     Value i = arith::IndexCastOp::create(nested, l, nested.getI64Type(),
+                                                                          linalg::IndexOp::create(nested, l, axis));
                                      core::ScalarBuilder scalar{nested, l, nested.getI64Type()};
                                      linalg::YieldOp::create(nested, l, scalar.cast(i, element));
                                    })

@@ -43,7 +43,8 @@ struct LinalgBuilder {
   // Structured.cpp
   Value reduce(core::Reduction kind, Value x, Ints axes, Type element);
   Value argReduce(bool isMax, Value x, int64_t axis, bool last, Type element);
-  Value windowReduce(core::Reduction kind, Value x, Ints size, Ints strides, Ints dilations, Ints padLow, Ints padHigh, Type element);
+  Value windowReduce(core::Reduction kind, Value x, Ints size, Ints strides, Ints dilations, Ints padLow, Ints padHigh,
+                     Type element);
   Value dot(core::DotOp op, Value x, Value y);
   Value conv(core::ConvOp op, Value x, Value y);
 

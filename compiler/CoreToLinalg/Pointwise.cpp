@@ -25,7 +25,9 @@ Value LinalgBuilder::pointwise(ArrayRef<Value> operands, RankedTensorType type, 
   SmallVector<AffineMap> maps(operands.size() + 1, b.getMultiDimIdentityMap(type.getRank()));
   SmallVector<utils::IteratorType> iterators(type.getRank(), utils::IteratorType::parallel);
   return linalg::GenericOp::create(b, loc, type, operands, init, maps, iterators,
-                                   [&](OpBuilder &nested, Location l, ValueRange arguments) { linalg::YieldOp::create(nested, l, body(nested, l, arguments.drop_back())); })
+                                   [&](OpBuilder &nested, Location l, ValueRange arguments) {
+                                     linalg::YieldOp::create(nested, l, body(nested, l, arguments.drop_back()));
+                                   })
       .getResult(0);
 }
 

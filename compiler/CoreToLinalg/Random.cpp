@@ -10,11 +10,14 @@ namespace {
 struct Words {
   OpBuilder &b;
   Location loc;
-  Value constant(uint32_t value) { return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(static_cast<int32_t>(value))); }
+  Value constant(uint32_t value) {
+    return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(static_cast<int32_t>(value)));
+  }
   Value add(Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
   Value exclusiveOr(Value x, Value y) { return arith::XOrIOp::create(b, loc, x, y); }
   Value rotate(Value x, uint32_t bits) {
-    return arith::OrIOp::create(b, loc, arith::ShLIOp::create(b, loc, x, constant(bits)), arith::ShRUIOp::create(b, loc, x, constant(32 - bits)));
+    return arith::OrIOp::create(b, loc, arith::ShLIOp::create(b, loc, x, constant(bits)),
+                                arith::ShRUIOp::create(b, loc, x, constant(32 - bits)));
   }
   /// The low and the high half of an i64.
   std::pair<Value, Value> halves(Value x) {
@@ -51,14 +54,15 @@ Value LinalgBuilder::randomBits(Value seed, const Sizes &sizes) {
   for (OpFoldResult size : sizes)
     extents.push_back(index(size));
   SmallVector<AffineMap> maps = {AffineMap::get(rank, 0, b.getContext()), b.getMultiDimIdentityMap(rank)};
-  return linalg::GenericOp::create(b, loc, init.getType(), seed, init, maps, iteratorsFrom(std::string(rank, 'p')),
-                                   [&](OpBuilder &nested, Location l, ValueRange v) {
-                                     Value position = arith::ConstantIndexOp::create(nested, l, 0);
-                                     for (int64_t axis = 0; axis < rank; ++axis)
-                                       position = arith::AddIOp::create(nested, l, arith::MulIOp::create(nested, l, position, extents[axis]),
-                                                                        linalg::IndexOp::create(nested, l, axis));
-                                     Value counter = arith::IndexCastOp::create(nested, l, nested.getI64Type(), position);
-                                     linalg::YieldOp::create(nested, l, threefry({nested, l}, v[0], counter));
-                                   })
+  return linalg::GenericOp::create(
+             b, loc, init.getType(), seed, init, maps, iteratorsFrom(std::string(rank, 'p')),
+             [&](OpBuilder &nested, Location l, ValueRange v) {
+               Value position = arith::ConstantIndexOp::create(nested, l, 0);
+               for (int64_t axis = 0; axis < rank; ++axis)
+                 position = arith::AddIOp::create(nested, l, arith::MulIOp::create(nested, l, position, extents[axis]),
+                                                  linalg::IndexOp::create(nested, l, axis));
+               Value counter = arith::IndexCastOp::create(nested, l, nested.getI64Type(), position);
+               linalg::YieldOp::create(nested, l, threefry({nested, l}, v[0], counter));
+             })
       .getResult(0);
 }

@@ -8,9 +8,13 @@ using namespace mlc;
 using namespace mlc::core;
 
 /// The type that sums of `element` are kept in.
-static Type accumulatorOf(Type element) { return isa<Float16Type, BFloat16Type>(element) ? Float32Type::get(element.getContext()) : element; }
+static Type accumulatorOf(Type element) {
+  return isa<Float16Type, BFloat16Type>(element) ? Float32Type::get(element.getContext()) : element;
+}
 
-static Value castTo(OpBuilder &b, Location loc, Value x, Type from, Type to) { return from == to ? x : ScalarBuilder{b, loc, from}.cast(x, to); }
+static Value castTo(OpBuilder &b, Location loc, Value x, Type from, Type to) {
+  return from == to ? x : ScalarBuilder{b, loc, from}.cast(x, to);
+}
 
 /// (d0, ..., d[loops - 1]) -> (d0, ..., d[count - 1])
 static AffineMap leadingLoops(OpBuilder &b, int64_t loops, int64_t count) {
@@ -22,7 +26,8 @@ static Value castTensor(LinalgBuilder &l, Value x, Type from, Type to) {
   if (from == to)
     return x;
   auto type = cast<RankedTensorType>(x.getType());
-  return l.pointwise({x}, RankedTensorType::get(type.getShape(), signless(to)), [&](OpBuilder &b, Location loc, ValueRange v) { return castTo(b, loc, v[0], from, to); });
+  return l.pointwise({x}, RankedTensorType::get(type.getShape(), signless(to)),
+                     [&](OpBuilder &b, Location loc, ValueRange v) { return castTo(b, loc, v[0], from, to); });
 }
 
 static Value neutralScalar(LinalgBuilder &l, Reduction kind, Type element) {
@@ -43,10 +48,14 @@ Value LinalgBuilder::reduce(Reduction kind, Value x, Ints axes, Type element) {
   Value init = filled(neutralScalar(*this, kind, accumulator), sizes);
   std::string iterators = std::string(outer, 'p') + std::string(axes.size(), 'r');
   SmallVector<AffineMap> maps = {AffineMap::get(rank, 0, results, b.getContext()), leadingLoops(b, rank, outer)};
-  Value sum = linalg::GenericOp::create(b, loc, init.getType(), x, init, maps, iteratorsFrom(iterators), [&](OpBuilder &nested, Location l, ValueRange v) {
-                Value value = castTo(nested, l, v[0], element, accumulator);
-                linalg::YieldOp::create(nested, l, ScalarBuilder{nested, l, accumulator}.combine(kind, v[1], value));
-              }).getResult(0);
+  Value sum =
+      linalg::GenericOp::create(b, loc, init.getType(), x, init, maps, iteratorsFrom(iterators),
+                                [&](OpBuilder &nested, Location l, ValueRange v) {
+                                  Value value = castTo(nested, l, v[0], element, accumulator);
+                                  linalg::YieldOp::create(
+                                      nested, l, ScalarBuilder{nested, l, accumulator}.combine(kind, v[1], value));
+                                })
+          .getResult(0);
   return castTensor(*this, sum, accumulator, element);
 }
 
@@ -62,7 +71,8 @@ Value LinalgBuilder::argReduce(bool isMax, Value x, int64_t axis, bool last, Typ
   Value position = filled(arith::ConstantOp::create(b, loc, b.getI64IntegerAttr(-1)), sizes);
   AffineMap outer = leadingLoops(b, rank, rank - 1);
   auto op = linalg::GenericOp::create(
-      b, loc, TypeRange{best.getType(), position.getType()}, x, ValueRange{best, position}, ArrayRef<AffineMap>{AffineMap::get(rank, 0, results, b.getContext()), outer, outer},
+      b, loc, TypeRange{best.getType(), position.getType()}, x, ValueRange{best, position},
+      ArrayRef<AffineMap>{AffineMap::get(rank, 0, results, b.getContext()), outer, outer},
       iteratorsFrom(std::string(rank - 1, 'p') + "r"), [&](OpBuilder &nested, Location l, ValueRange v) {
         ScalarBuilder scalar{nested, l, element};
         Comparison better = isMax ? (last ? Comparison::GE : Comparison::GT) : (last ? Comparison::LE : Comparison::LT);
@@ -71,18 +81,22 @@ Value LinalgBuilder::argReduce(bool isMax, Value x, int64_t axis, bool last, Typ
           Value isNan = arith::CmpFOp::create(nested, l, arith::CmpFPredicate::UNO, v[0], v[0]);
           Value wasNan = arith::CmpFOp::create(nested, l, arith::CmpFPredicate::UNO, v[1], v[1]);
           Value yes = arith::ConstantIntOp::create(nested, l, 1, 1);
-          takes = arith::AndIOp::create(nested, l, arith::OrIOp::create(nested, l, takes, isNan), arith::XOrIOp::create(nested, l, wasNan, yes));
+          takes = arith::AndIOp::create(nested, l, arith::OrIOp::create(nested, l, takes, isNan),
+                                        arith::XOrIOp::create(nested, l, wasNan, yes));
         }
-        Value none = arith::CmpIOp::create(nested, l, arith::CmpIPredicate::slt, v[2], arith::ConstantOp::create(nested, l, nested.getI64IntegerAttr(0)));
+        Value none = arith::CmpIOp::create(nested, l, arith::CmpIPredicate::slt, v[2],
+                                           arith::ConstantOp::create(nested, l, nested.getI64IntegerAttr(0)));
         takes = arith::OrIOp::create(nested, l, takes, none);
-        Value here = arith::IndexCastOp::create(nested, l, nested.getI64Type(), linalg::IndexOp::create(nested, l, rank - 1));
+        Value here =
+            arith::IndexCastOp::create(nested, l, nested.getI64Type(), linalg::IndexOp::create(nested, l, rank - 1));
         Value value = arith::SelectOp::create(nested, l, takes, v[0], v[1]);
         linalg::YieldOp::create(nested, l, ValueRange{value, arith::SelectOp::create(nested, l, takes, here, v[2])});
       });
   return op.getResult(1);
 }
 
-Value LinalgBuilder::windowReduce(Reduction kind, Value x, Ints size, Ints strides, Ints dilations, Ints padLow, Ints padHigh, Type element) {
+Value LinalgBuilder::windowReduce(Reduction kind, Value x, Ints size, Ints strides, Ints dilations, Ints padLow,
+                                  Ints padHigh, Type element) {
   Type accumulator = kind == Reduction::Sum || kind == Reduction::Prod ? accumulatorOf(element) : element;
   int64_t rank = size.size();
   auto attributes = [&](Ints list) {
@@ -96,7 +110,8 @@ Value LinalgBuilder::windowReduce(Reduction kind, Value x, Ints size, Ints strid
     Sizes from = sizesOf(x);
     for (int64_t axis = 0; axis < rank; ++axis)
       padded.push_back(sum(from[axis], b.getIndexAttr(padLow[axis] + padHigh[axis])));
-    x = tensor::InsertSliceOp::create(b, loc, x, filled(neutralScalar(*this, kind, element), padded), attributes(padLow), from, Sizes(rank, b.getIndexAttr(1)));
+    x = tensor::InsertSliceOp::create(b, loc, x, filled(neutralScalar(*this, kind, element), padded),
+                                      attributes(padLow), from, Sizes(rank, b.getIndexAttr(1)));
   }
   // Loops: the result's dimensions, then the windows' of more than one element.
   SmallVector<int64_t> windows;
@@ -121,18 +136,26 @@ Value LinalgBuilder::windowReduce(Reduction kind, Value x, Ints size, Ints strid
     else if (extent == 1 && strides[axis] == 1)
       sizes.push_back(from[axis]);
     else
-      sizes.push_back(Value(arith::AddIOp::create(b, loc, arith::DivUIOp::create(b, loc, arith::SubIOp::create(b, loc, index(from[axis]), constantIndex(extent)), constantIndex(strides[axis])), constantIndex(1))));
+      sizes.push_back(Value(arith::AddIOp::create(
+          b, loc,
+          arith::DivUIOp::create(b, loc, arith::SubIOp::create(b, loc, index(from[axis]), constantIndex(extent)),
+                                 constantIndex(strides[axis])),
+          constantIndex(1))));
   }
   // The window is an operand that only gives the reduction loops their sizes.
   Value shape = empty(windowSizes, signless(element));
   Value init = filled(neutralScalar(*this, kind, accumulator), sizes);
-  SmallVector<AffineMap> maps = {AffineMap::get(loops, 0, input, b.getContext()), AffineMap::get(loops, 0, window, b.getContext()), leadingLoops(b, loops, rank)};
-  Value result = linalg::GenericOp::create(b, loc, init.getType(), ValueRange{x, shape}, init, maps, iteratorsFrom(std::string(rank, 'p') + std::string(windows.size(), 'r')),
-                                           [&](OpBuilder &nested, Location l, ValueRange v) {
-                                             Value value = castTo(nested, l, v[0], element, accumulator);
-                                             linalg::YieldOp::create(nested, l, ScalarBuilder{nested, l, accumulator}.combine(kind, v[2], value));
-                                           })
-                     .getResult(0);
+  SmallVector<AffineMap> maps = {AffineMap::get(loops, 0, input, b.getContext()),
+                                 AffineMap::get(loops, 0, window, b.getContext()), leadingLoops(b, loops, rank)};
+  Value result =
+      linalg::GenericOp::create(b, loc, init.getType(), ValueRange{x, shape}, init, maps,
+                                iteratorsFrom(std::string(rank, 'p') + std::string(windows.size(), 'r')),
+                                [&](OpBuilder &nested, Location l, ValueRange v) {
+                                  Value value = castTo(nested, l, v[0], element, accumulator);
+                                  linalg::YieldOp::create(
+                                      nested, l, ScalarBuilder{nested, l, accumulator}.combine(kind, v[2], value));
+                                })
+          .getResult(0);
   return castTensor(*this, result, accumulator, element);
 }
 
@@ -145,9 +168,11 @@ static Value multiplyAdd(OpBuilder &b, Location loc, ValueRange v, Type xElement
 }
 
 Value LinalgBuilder::dot(DotOp op, Value x, Value y) {
-  Type xElement = op.getX().getType().getElementType(), yElement = op.getY().getType().getElementType(), result = op.getType().getElementType();
+  Type xElement = op.getX().getType().getElementType(), yElement = op.getY().getType().getElementType(),
+       result = op.getType().getElementType();
   Type accumulator = accumulatorOf(result);
-  ArrayRef<int64_t> lhsBatch = op.getLhsBatch(), rhsBatch = op.getRhsBatch(), lhsContract = op.getLhsContract(), rhsContract = op.getRhsContract();
+  ArrayRef<int64_t> lhsBatch = op.getLhsBatch(), rhsBatch = op.getRhsBatch(), lhsContract = op.getLhsContract(),
+                    rhsContract = op.getRhsContract();
   SmallVector<int64_t> lhsFree = op.getLhsFree(), rhsFree = op.getRhsFree();
   int64_t parallel = lhsBatch.size() + lhsFree.size() + rhsFree.size(), loops = parallel + lhsContract.size();
   Sizes xSizes = sizesOf(x), ySizes = sizesOf(y), sizes;
@@ -170,9 +195,14 @@ Value LinalgBuilder::dot(DotOp op, Value x, Value y) {
   for (auto [left, right] : llvm::zip(lhsContract, rhsContract))
     xMap[left] = yMap[right] = b.getAffineDimExpr(next++);
   Value init = filled(neutralScalar(*this, Reduction::Sum, accumulator), sizes);
-  SmallVector<AffineMap> maps = {AffineMap::get(loops, 0, xMap, b.getContext()), AffineMap::get(loops, 0, yMap, b.getContext()), leadingLoops(b, loops, parallel)};
-  Value sum = linalg::GenericOp::create(b, loc, init.getType(), ValueRange{x, y}, init, maps, iteratorsFrom(std::string(parallel, 'p') + std::string(lhsContract.size(), 'r')),
-                                        [&](OpBuilder &nested, Location l, ValueRange v) { linalg::YieldOp::create(nested, l, multiplyAdd(nested, l, v, xElement, yElement, accumulator)); })
+  SmallVector<AffineMap> maps = {AffineMap::get(loops, 0, xMap, b.getContext()),
+                                 AffineMap::get(loops, 0, yMap, b.getContext()), leadingLoops(b, loops, parallel)};
+  Value sum = linalg::GenericOp::create(
+                  b, loc, init.getType(), ValueRange{x, y}, init, maps,
+                  iteratorsFrom(std::string(parallel, 'p') + std::string(lhsContract.size(), 'r')),
+                  [&](OpBuilder &nested, Location l, ValueRange v) {
+                    linalg::YieldOp::create(nested, l, multiplyAdd(nested, l, v, xElement, yElement, accumulator));
+                  })
                   .getResult(0);
   return castTensor(*this, sum, accumulator, result);
 }
@@ -194,7 +224,8 @@ Value LinalgBuilder::conv(ConvOp op, Value x, Value y) {
     pads |= op.getPadLow()[s] || op.getPadHigh()[s] || op.getLhsDilation()[s] > 1;
   }
   if (pads) {
-    Value none = arith::ConstantOp::create(b, loc, DenseElementsAttr::get(RankedTensorType::get({}, signless(element)), b.getZeroAttr(signless(element))));
+    Value none = arith::ConstantOp::create(
+        b, loc, DenseElementsAttr::get(RankedTensorType::get({}, signless(element)), b.getZeroAttr(signless(element))));
     x = pad(x, none, low, high, interior);
   }
 
@@ -238,9 +269,14 @@ Value LinalgBuilder::conv(ConvOp op, Value x, Value y) {
         sizes.push_back(b.getIndexAttr((*constant - ((*kernel - 1) * dilation + 1)) / stride + 1));
         continue;
       }
-      Value extent = arith::AddIOp::create(b, loc, arith::MulIOp::create(b, loc, arith::SubIOp::create(b, loc, index(ySizes[2 + s]), constantIndex(1)), constantIndex(dilation)), constantIndex(1));
+      Value extent = arith::AddIOp::create(
+          b, loc,
+          arith::MulIOp::create(b, loc, arith::SubIOp::create(b, loc, index(ySizes[2 + s]), constantIndex(1)),
+                                constantIndex(dilation)),
+          constantIndex(1));
       Value room = arith::SubIOp::create(b, loc, index(from), extent);
-      sizes.push_back(Value(arith::AddIOp::create(b, loc, arith::DivUIOp::create(b, loc, room, constantIndex(stride)), constantIndex(1))));
+      sizes.push_back(Value(arith::AddIOp::create(b, loc, arith::DivUIOp::create(b, loc, room, constantIndex(stride)),
+                                                  constantIndex(1))));
     }
   };
   auto channelLoops = [&] {
@@ -285,9 +321,14 @@ Value LinalgBuilder::conv(ConvOp op, Value x, Value y) {
 
   int64_t loops = next;
   Value init = filled(neutralScalar(*this, Reduction::Sum, accumulator), sizes);
-  SmallVector<AffineMap> maps = {AffineMap::get(loops, 0, xMap, b.getContext()), AffineMap::get(loops, 0, yMap, b.getContext()), leadingLoops(b, loops, parallel)};
-  Value sum = linalg::GenericOp::create(b, loc, init.getType(), ValueRange{x, y}, init, maps, iteratorsFrom(std::string(parallel, 'p') + std::string(loops - parallel, 'r')),
-                                        [&](OpBuilder &nested, Location l, ValueRange v) { linalg::YieldOp::create(nested, l, multiplyAdd(nested, l, v, element, element, accumulator)); })
+  SmallVector<AffineMap> maps = {AffineMap::get(loops, 0, xMap, b.getContext()),
+                                 AffineMap::get(loops, 0, yMap, b.getContext()), leadingLoops(b, loops, parallel)};
+  Value sum = linalg::GenericOp::create(b, loc, init.getType(), ValueRange{x, y}, init, maps,
+                                        iteratorsFrom(std::string(parallel, 'p') + std::string(loops - parallel, 'r')),
+                                        [&](OpBuilder &nested, Location l, ValueRange v) {
+                                          linalg::YieldOp::create(
+                                              nested, l, multiplyAdd(nested, l, v, element, element, accumulator));
+                                        })
                   .getResult(0);
   if (grouped && !single) {
     Sizes merged(sizes);

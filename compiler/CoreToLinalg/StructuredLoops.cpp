@@ -23,7 +23,9 @@ struct LoopBuilder {
   Value add(Value x, Value y) { return b.createOrFold<arith::AddIOp>(loc, x, y); }
   Value subtract(Value x, Value y) { return b.createOrFold<arith::SubIOp>(loc, x, y); }
   Value multiply(Value x, Value y) { return b.createOrFold<arith::MulIOp>(loc, x, y); }
-  Value compare(arith::CmpIPredicate predicate, Value x, Value y) { return arith::CmpIOp::create(b, loc, predicate, x, y); }
+  Value compare(arith::CmpIPredicate predicate, Value x, Value y) {
+    return arith::CmpIOp::create(b, loc, predicate, x, y);
+  }
   Value select(Value condition, Value x, Value y) { return arith::SelectOp::create(b, loc, condition, x, y); }
   Value both(Value x, Value y) { return arith::AndIOp::create(b, loc, x, y); }
   Value dim(Value memref, int64_t axis) { return b.createOrFold<memref::DimOp>(loc, memref, axis); }
@@ -87,7 +89,8 @@ void lowerScan(ScanOp op, LoopBuilder l, Value x, Value y) {
   sizes.erase(sizes.begin() + axis);
   l.nest(sizes, [&](ArrayRef<Value> outer) {
     ScalarBuilder scalar{l.b, l.loc, sum};
-    Value start = arith::ConstantOp::create(l.b, l.loc, scalar.neutral(op.getKind())), zero = l.index(0), one = l.index(1);
+    Value start = arith::ConstantOp::create(l.b, l.loc, scalar.neutral(op.getKind())), zero = l.index(0),
+          one = l.index(1);
     auto loop = scf::ForOp::create(l.b, l.loc, zero, count, one, start);
     OpBuilder::InsertionGuard guard(l.b);
     l.b.setInsertionPointToStart(loop.getBody());
@@ -207,7 +210,8 @@ struct Row {
         },
         [&](OpBuilder &b, Location loc, ValueRange state) {
           Value parent = state[0], left = firstChild(parent), right = l.add(left, one);
-          right = l.select(l.compare(arith::CmpIPredicate::slt, right, end), right, left); // an only child is compared with itself
+          right = l.select(l.compare(arith::CmpIPredicate::slt, right, end), right,
+                           left); // an only child is compared with itself
           Entry p = load(parent), a = load(left), c = load(right);
           Value takesRight = precedes(a, c);
           Value child = l.select(takesRight, right, left);
@@ -226,7 +230,8 @@ void lowerSort(SortOp op, LoopBuilder l, Value x, Value values, Value positions)
   Value count = sizes[axis];
   sizes.erase(sizes.begin() + axis);
   l.nest(sizes, [&](ArrayRef<Value> outer) {
-    Row row{l, signedElement(x, op.getIsUnsigned()), op.getDescending(), values, positions, SmallVector<Value>(outer), axis};
+    Row row{l,   signedElement(x, op.getIsUnsigned()), op.getDescending(), values, positions, SmallVector<Value>(outer),
+            axis};
     l.loop(count, [&](Value i) {
       l.store(l.load(x, row.at(i)), values, row.at(i));
       l.store(arith::IndexCastOp::create(l.b, l.loc, l.b.getI64Type(), i), positions, row.at(i));
@@ -250,7 +255,10 @@ LogicalResult mlc::lowerToLoops(Operation *op, OpBuilder &b, ValueRange inputs, 
   return TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](ScanOp op) { return lowerScan(op, l, inputs[0], outputs[0]), success(); })
       .Case([&](SortOp op) { return lowerSort(op, l, inputs[0], outputs[0], outputs[1]), success(); })
-      .Case([&](ScatterNdOp op) { return lowerScatterNd(op, l, inputs[0], inputs[1], inputs[2], outputs[0]), success(); })
-      .Case([&](ScatterElementsOp op) { return lowerScatterElements(op, l, inputs[0], inputs[1], inputs[2], outputs[0]), success(); })
+      .Case(
+          [&](ScatterNdOp op) { return lowerScatterNd(op, l, inputs[0], inputs[1], inputs[2], outputs[0]), success(); })
+      .Case([&](ScatterElementsOp op) {
+        return lowerScatterElements(op, l, inputs[0], inputs[1], inputs[2], outputs[0]), success();
+      })
       .Default([](Operation *) { return failure(); });
 }

@@ -7,6 +7,7 @@
 namespace mlc {
 /// Emits scf loops over memrefs at the builder's place: what `op` computes of `inputs` (one memref for each operand) goes to `outputs` (one for
 /// each result; it may not alias an input). The op itself stays. Fails if it is none of these ops.
-llvm::LogicalResult lowerToLoops(mlir::Operation *op, mlir::OpBuilder &b, mlir::ValueRange inputs, mlir::ValueRange outputs);
+llvm::LogicalResult lowerToLoops(mlir::Operation *op, mlir::OpBuilder &b, mlir::ValueRange inputs,
+                                 mlir::ValueRange outputs);
 } // namespace mlc
 #endif

@@ -37,19 +37,9 @@ Error runLld(ArrayRef<std::string> arguments) {
 
 /// Without a soname: a program finds the library where it was when it was linked, and the file's name is not in its bytes.
 Error linkShared(ArrayRef<std::string> objects, StringRef output) {
-  std::vector<std::string> arguments{"-shared",
-                                     "-o",
-                                     output.str(),
-                                     "--hash-style=gnu",
-                                     "--gc-sections",
-                                     "--discard-locals",
-                                     "-z",
-                                     "relro",
-                                     "-z",
-                                     "now",
-                                     "-z",
-                                     "noexecstack",
-                                     "--build-id=none"};
+  std::vector<std::string> arguments{
+      "-shared", "-o",  output.str(), "--hash-style=gnu", "--gc-sections",  "--discard-locals", "-z", "relro",
+      "-z",      "now", "-z",         "noexecstack",      "--build-id=none"};
   llvm::append_range(arguments, objects);
   std::string libc = findLibrary("libc.so.6"), libm = findLibrary("libm.so.6");
   if (!libc.empty() && !libm.empty()) {

@@ -24,14 +24,16 @@ enum class LaneStep { Invariant, Contiguous, Strided };
 LaneStep laneStep(mlir::AffineMap map, mlir::MemRefType type, int64_t laneLoop);
 
 /// The indices map(position) as index values.
-llvm::SmallVector<mlir::Value> mapIndices(mlir::OpBuilder &b, mlir::Location loc, mlir::AffineMap map, const Position &at);
+llvm::SmallVector<mlir::Value> mapIndices(mlir::OpBuilder &b, mlir::Location loc, mlir::AffineMap map,
+                                          const Position &at);
 
 /// memref[map(position)]: a scalar when lanes == 1 or the operand is invariant, else vector<lanes>; strided operands are
 /// gathered lane by lane. Inactive lanes hold zeros.
 mlir::Value loadAt(mlir::OpBuilder &b, mlir::Location loc, mlir::Value memref, mlir::AffineMap map, const Position &at);
 
 /// memref[map(position)] = value (vector<lanes> or scalar; a scalar is broadcast when lanes > 1).
-void storeAt(mlir::OpBuilder &b, mlir::Location loc, mlir::Value value, mlir::Value memref, mlir::AffineMap map, const Position &at);
+void storeAt(mlir::OpBuilder &b, mlir::Location loc, mlir::Value value, mlir::Value memref, mlir::AffineMap map,
+             const Position &at);
 
 /// Can the body be emitted with lanes > 1? False for regions and stores inside the body, and for types that vectors cannot hold.
 /// linalg.index is fine; so is memref.load: a vector along the lane loop's index, else a gather lane by lane.
@@ -40,7 +42,8 @@ bool isVectorizable(mlir::linalg::GenericOp op);
 /// Emits the body. `arguments` holds one value for each block argument (null: load it from the operand, through its map; the
 /// outs arguments too, if the body uses them). Values may be scalars or vectors; scalars are broadcast where they meet a
 /// vector. Returns the yielded values; the caller stores them.
-llvm::SmallVector<mlir::Value> emitBody(mlir::OpBuilder &b, mlir::linalg::GenericOp op, llvm::ArrayRef<mlir::Value> arguments, const Position &at);
+llvm::SmallVector<mlir::Value> emitBody(mlir::OpBuilder &b, mlir::linalg::GenericOp op,
+                                        llvm::ArrayRef<mlir::Value> arguments, const Position &at);
 
 } // namespace mlc
 #endif

@@ -26,7 +26,8 @@ using namespace mlc;
 static constexpr int64_t kBodyOpsMax = 200;
 
 static bool isCopy(linalg::GenericOp op) {
-  return op.getNumDpsInputs() == 1 && op.getNumDpsInits() == 1 && op.getNumReductionLoops() == 0 && llvm::hasSingleElement(op.getBody()->getOperations()) &&
+  return op.getNumDpsInputs() == 1 && op.getNumDpsInits() == 1 && op.getNumReductionLoops() == 0 &&
+         llvm::hasSingleElement(op.getBody()->getOperations()) &&
          cast<linalg::YieldOp>(op.getBody()->getTerminator()).getOperand(0) == op.getBody()->getArgument(0);
 }
 
@@ -45,14 +46,18 @@ static bool mayFuse(OpOperand *operand) {
   if (isCopy(producer)) {
     AffineMap source = producer.getIndexingMapsArray()[0];
     bool broadcasts = source.getNumResults() < source.getNumDims();
-    bool innermostStays = source.getNumResults() > 0 && source.getNumDims() > 0 && source.getResult(source.getNumResults() - 1) == getAffineDimExpr(source.getNumDims() - 1, producer.getContext());
+    bool innermostStays = source.getNumResults() > 0 && source.getNumDims() > 0 &&
+                          source.getResult(source.getNumResults() - 1) ==
+                              getAffineDimExpr(source.getNumDims() - 1, producer.getContext());
     bool pointwise = consumer.getNumReductionLoops() == 0;
     // A transpose alone becomes a map of a pointwise consumer; several consumers may each take it.
     return pointwise ? usedOnlyBy(producer, consumer) || broadcasts || innermostStays : broadcasts || innermostStays;
   }
   if (!usedOnlyBy(producer, consumer))
     return producer.getNumDpsInputs() == 0; // a fill
-  if (std::distance(producer.getBody()->begin(), producer.getBody()->end()) + std::distance(consumer.getBody()->begin(), consumer.getBody()->end()) > kBodyOpsMax)
+  if (std::distance(producer.getBody()->begin(), producer.getBody()->end()) +
+          std::distance(consumer.getBody()->begin(), consumer.getBody()->end()) >
+      kBodyOpsMax)
     return false;
   // Into a reduction only along its rows: a contraction would compute the producer once for every tile.
   if (consumer.getNumReductionLoops() > 0)
@@ -68,7 +73,8 @@ struct FuseElementwise : mlc::impl::FuseElementwiseBase<FuseElementwise> {
     linalg::populateElementwiseOpsFusionPatterns(patterns, mayFuse);
     linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
     linalg::populateConstantFoldLinalgOperations(patterns, [](OpOperand *) { return false; });
-    memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns); // a tensor.dim of a result would be another user
+    memref::populateResolveRankedShapedTypeResultDimsPatterns(
+        patterns); // a tensor.dim of a result would be another user
     memref::populateResolveShapedTypeResultDimsPatterns(patterns);
     linalg::GenericOp::getCanonicalizationPatterns(patterns, context);
     for (RegisteredOperationName op : context->getRegisteredOperations())

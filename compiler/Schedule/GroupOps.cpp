@@ -40,7 +40,8 @@ bool mlc::isPointwise(linalg::GenericOp op) {
   if (op.getNumLoops() != op.getNumParallelLoops() || readsTensorInBody(op) || !allProjected(op))
     return false;
   for (int64_t i = 0; i < op.getNumDpsInits(); ++i)
-    if (!op.getIndexingMapsArray()[op.getNumDpsInputs() + i].isPermutation() || !op.getBody()->getArgument(op.getNumDpsInputs() + i).use_empty())
+    if (!op.getIndexingMapsArray()[op.getNumDpsInputs() + i].isPermutation() ||
+        !op.getBody()->getArgument(op.getNumDpsInputs() + i).use_empty())
       return false;
   return true;
 }
@@ -70,8 +71,11 @@ static bool reducesRows(linalg::GenericOp op) {
     }
     contiguous |= previous == loops - 1;
     // An input that moves along the reduction must have all the rows: otherwise this is a matrix-vector product.
-    if (previous >= rows && map.getNumResults() != static_cast<unsigned>(loops) && op.getNumDpsInputs() > 1 && !op.getBody()->getArgument(input->getOperandNumber()).use_empty()) {
-      int64_t moving = llvm::count_if(map.getResults(), [&](AffineExpr e) { return static_cast<int64_t>(cast<AffineDimExpr>(e).getPosition()) < rows; });
+    if (previous >= rows && map.getNumResults() != static_cast<unsigned>(loops) && op.getNumDpsInputs() > 1 &&
+        !op.getBody()->getArgument(input->getOperandNumber()).use_empty()) {
+      int64_t moving = llvm::count_if(map.getResults(), [&](AffineExpr e) {
+        return static_cast<int64_t>(cast<AffineDimExpr>(e).getPosition()) < rows;
+      });
       if (moving != rows && moving != 0)
         return false;
     }
@@ -134,7 +138,8 @@ struct Grouper {
     auto push = [&](Operation *user) {
       user->walk([&](Operation *nested) {
         for (Value operand : nested->getOperands())
-          if (Operation *definition = operand.getDefiningOp(); definition && definition->getBlock() == first->getBlock())
+          if (Operation *definition = operand.getDefiningOp();
+              definition && definition->getBlock() == first->getBlock())
             work.push_back(definition);
       });
     };
@@ -188,7 +193,8 @@ struct Grouper {
       if (mine[i] != theirs[i])
         return false;
     if (op.getNumReductionLoops() > 0) {
-      if (!reducesRows(op) || static_cast<int64_t>(op.getNumParallelLoops()) != rows || !op.getDpsInits()[0].getDefiningOp<linalg::FillOp>())
+      if (!reducesRows(op) || static_cast<int64_t>(op.getNumParallelLoops()) != rows ||
+          !op.getDpsInits()[0].getDefiningOp<linalg::FillOp>())
         return false;
     } else {
       if (!isPointwise(op))

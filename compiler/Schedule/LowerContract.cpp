@@ -34,12 +34,13 @@ struct ContractEmitter {
   SmallVector<utils::IteratorType> iterators;
   SmallVector<int64_t> staticSizes;
   SmallVector<Value> sizes;
-  int64_t epilogueAccumulator = -1; // operand number in the epilogue
+  int64_t epilogueAccumulator = -1;           // operand number in the epilogue
   SmallVector<Value> rowIndices, laneIndices; // of a thread's tile, kept within the sizes
   SmallVector<Range> threadRanges;
   SmallVector<int64_t> epilogueLoop; // contraction loop -> epilogue loop
 
-  ContractEmitter(func::FuncOp kernel, sched::TilingAttr tiling) : b(kernel.getContext()), loc(kernel.getLoc()), kernel(kernel), tiling(tiling) {}
+  ContractEmitter(func::FuncOp kernel, sched::TilingAttr tiling)
+      : b(kernel.getContext()), loc(kernel.getLoc()), kernel(kernel), tiling(tiling) {}
 
   Value constant(int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); }
   int64_t rowLoop() { return tiling.getRowLoop(); }
@@ -69,8 +70,10 @@ static bool isMultiplyAdd(linalg::GenericOp op) {
   if (!mul || !add)
     return false;
   Value accumulator = body->getArgument(2);
-  bool adds = (add.getLhs() == mul.getResult() && add.getRhs() == accumulator) || (add.getRhs() == mul.getResult() && add.getLhs() == accumulator);
-  bool multiplies = (mul.getLhs() == body->getArgument(0) && mul.getRhs() == body->getArgument(1)) || (mul.getLhs() == body->getArgument(1) && mul.getRhs() == body->getArgument(0));
+  bool adds = (add.getLhs() == mul.getResult() && add.getRhs() == accumulator) ||
+              (add.getRhs() == mul.getResult() && add.getLhs() == accumulator);
+  bool multiplies = (mul.getLhs() == body->getArgument(0) && mul.getRhs() == body->getArgument(1)) ||
+                    (mul.getLhs() == body->getArgument(1) && mul.getRhs() == body->getArgument(0));
   return adds && multiplies;
 }
 
@@ -136,7 +139,8 @@ void ContractEmitter::emit() {
           memref = epilogue.getDpsInits()[0];
           axis = position.value_or(0);
         }
-        sizes[dim.getPosition()] = ShapedType::isDynamic(size) ? Value(memref::DimOp::create(b, loc, memref, axis)) : constant(size);
+        sizes[dim.getPosition()] =
+            ShapedType::isDynamic(size) ? Value(memref::DimOp::create(b, loc, memref, axis)) : constant(size);
       }
   for (auto [loop, size] : llvm::enumerate(sizes))
     if (!size)
@@ -163,7 +167,8 @@ void ContractEmitter::emit() {
     counts.push_back(count);
     total = counts.size() == 1 ? count : Value(arith::MulIOp::create(b, loc, total, count));
   }
-  auto forall = scf::ForallOp::create(b, loc, ArrayRef<OpFoldResult>{getAsOpFoldResult(total)}, ValueRange{}, std::nullopt);
+  auto forall =
+      scf::ForallOp::create(b, loc, ArrayRef<OpFoldResult>{getAsOpFoldResult(total)}, ValueRange{}, std::nullopt);
   b.setInsertionPointToStart(forall.getBody());
   Value linear = forall.getInductionVar(0);
   SmallVector<Range> ranges;
@@ -205,9 +210,11 @@ void ContractEmitter::emitThread(ArrayRef<Range> ranges, Position at) {
   auto indices = [&](int64_t loop, int64_t count) {
     SmallVector<Value> values;
     for (int64_t i = 0; loop >= 0 && i < count; ++i) {
-      values.push_back(i == 0 ? ranges[loop].begin : Value(arith::AddIOp::create(b, loc, ranges[loop].begin, constant(i))));
+      values.push_back(i == 0 ? ranges[loop].begin
+                              : Value(arith::AddIOp::create(b, loc, ranges[loop].begin, constant(i))));
       if (i > 0 && !ranges[loop].extent)
-        values.back() = arith::MinUIOp::create(b, loc, values.back(), arith::SubIOp::create(b, loc, sizes[loop], constant(1)));
+        values.back() =
+            arith::MinUIOp::create(b, loc, values.back(), arith::SubIOp::create(b, loc, sizes[loop], constant(1)));
     }
     return values;
   };
@@ -228,7 +235,8 @@ void ContractEmitter::onlyIfExists(const Range &range, int64_t number) {
 
 /// The parallel loops that are neither rows nor lanes, outermost first.
 void ContractEmitter::emitLoops(ArrayRef<Range> ranges, size_t next, Position at) {
-  while (next < ranges.size() && (iterators[next] == utils::IteratorType::reduction || static_cast<int64_t>(next) == rowLoop() || static_cast<int64_t>(next) == laneLoop()))
+  while (next < ranges.size() && (iterators[next] == utils::IteratorType::reduction ||
+                                  static_cast<int64_t>(next) == rowLoop() || static_cast<int64_t>(next) == laneLoop()))
     ++next;
   if (next == ranges.size())
     return emitLaneTiles(ranges, at);
@@ -319,7 +327,8 @@ void ContractEmitter::emitRowTiles(ArrayRef<Range> ranges, Position at, int64_t 
       ladder.push_back(rest);
   } else {
     ladder.push_back(tiling.getRows());
-    for (int64_t rows = llvm::bit_floor(static_cast<uint64_t>(tiling.getRows() - (tiling.getRows() > 1))); rows >= 1 && tiling.getRows() > 1; rows /= 2)
+    for (int64_t rows = llvm::bit_floor(static_cast<uint64_t>(tiling.getRows() - (tiling.getRows() > 1)));
+         rows >= 1 && tiling.getRows() > 1; rows /= 2)
       ladder.push_back(rows);
   }
   Value begin = range.begin;
@@ -389,7 +398,8 @@ Value ContractEmitter::multiplyAccumulate(ArrayRef<Value> operands, Value accumu
   SmallVector<Value> factors(operands);
   auto type = dyn_cast<VectorType>(accumulator.getType());
   // Vectors of 16 bytes: the CPU may have no fma (SSE2), which would be a call for each lane; LLVM fuses where it can.
-  bool mayLackFma = type && type.getNumElements() * type.getElementTypeBitWidth() <= 128 && tiling.getLanes() == type.getNumElements();
+  bool mayLackFma = type && type.getNumElements() * type.getElementTypeBitWidth() <= 128 &&
+                    tiling.getLanes() == type.getNumElements();
   if (!type && tiling.getLanes() == 1)
     return math::FmaOp::create(b, loc, factors[0], factors[1], accumulator);
   for (Value &factor : factors)
@@ -428,7 +438,8 @@ void ContractEmitter::emitTile(Position at, int64_t rows, int64_t vectors) {
         SmallVector<Value> operands;
         Position position = offset(k, row, vector, vectors);
         for (int64_t operand = 0; operand < inputs; ++operand) {
-          Value &value = loaded[{operand, movesAlong(operand, rowLoop()) ? row : 0, movesAlong(operand, laneLoop()) ? vector : 0}];
+          Value &value =
+              loaded[{operand, movesAlong(operand, rowLoop()) ? row : 0, movesAlong(operand, laneLoop()) ? vector : 0}];
           if (!value)
             value = load(operand, position);
           operands.push_back(value);
@@ -438,22 +449,27 @@ void ContractEmitter::emitTile(Position at, int64_t rows, int64_t vectors) {
     return result;
   };
 
-  std::function<SmallVector<Value>(size_t, Position, ValueRange)> nest = [&](size_t depth, Position k, ValueRange current) {
+  std::function<SmallVector<Value>(size_t, Position, ValueRange)> nest = [&](size_t depth, Position k,
+                                                                             ValueRange current) {
     while (depth < reductions.size() && staticSizes[reductions[depth]] == 1)
       ++depth; // its index stays 0
     if (depth == reductions.size())
       return step(k, current);
     int64_t reduction = reductions[depth];
     int64_t unroll = 1;
-    bool innermost = llvm::all_of(ArrayRef(reductions).drop_front(depth + 1), [&](int64_t r) { return staticSizes[r] == 1; });
-    if (innermost && tiling.getUnroll() > 1 && !ShapedType::isDynamic(staticSizes[reduction]) && staticSizes[reduction] % tiling.getUnroll() == 0)
+    bool innermost =
+        llvm::all_of(ArrayRef(reductions).drop_front(depth + 1), [&](int64_t r) { return staticSizes[r] == 1; });
+    if (innermost && tiling.getUnroll() > 1 && !ShapedType::isDynamic(staticSizes[reduction]) &&
+        staticSizes[reduction] % tiling.getUnroll() == 0)
       unroll = tiling.getUnroll();
-    auto loop = scf::ForOp::create(b, loc, constant(0), sizes[reduction], constant(unroll), SmallVector<Value>(current));
+    auto loop =
+        scf::ForOp::create(b, loc, constant(0), sizes[reduction], constant(unroll), SmallVector<Value>(current));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
     SmallVector<Value> values(loop.getRegionIterArgs());
     for (int64_t u = 0; u < unroll; ++u) {
-      k.indices[reduction] = u == 0 ? loop.getInductionVar() : Value(arith::AddIOp::create(b, loc, loop.getInductionVar(), constant(u)));
+      k.indices[reduction] =
+          u == 0 ? loop.getInductionVar() : Value(arith::AddIOp::create(b, loc, loop.getInductionVar(), constant(u)));
       values = nest(depth + 1, k, values);
     }
     scf::YieldOp::create(b, loc, values);
@@ -488,7 +504,8 @@ void ContractEmitter::emitTile(Position at, int64_t rows, int64_t vectors) {
       arguments[epilogueAccumulator] = value;
       SmallVector<Value> yielded = emitBody(b, epilogue, arguments, out);
       for (auto [i, result] : llvm::enumerate(yielded))
-        storeAt(b, loc, result, epilogue.getDpsInits()[i], epilogue.getIndexingMapsArray()[epilogue.getNumDpsInputs() + i], out);
+        storeAt(b, loc, result, epilogue.getDpsInits()[i],
+                epilogue.getIndexingMapsArray()[epilogue.getNumDpsInputs() + i], out);
     }
 }
 

@@ -23,12 +23,15 @@ static Value fillGeneric(OpBuilder &b, Location loc, Value scalar, Value empty) 
   auto type = cast<RankedTensorType>(empty.getType());
   AffineMap identity = b.getMultiDimIdentityMap(type.getRank());
   SmallVector<utils::IteratorType> iterators(type.getRank(), utils::IteratorType::parallel);
-  return linalg::GenericOp::create(b, loc, type, ValueRange{}, ValueRange{empty}, ArrayRef{identity}, iterators,
-                                   [&](OpBuilder &nested, Location l, ValueRange) { linalg::YieldOp::create(nested, l, scalar); })
+  return linalg::GenericOp::create(
+             b, loc, type, ValueRange{}, ValueRange{empty}, ArrayRef{identity}, iterators,
+             [&](OpBuilder &nested, Location l, ValueRange) { linalg::YieldOp::create(nested, l, scalar); })
       .getResult(0);
 }
 
-static Value emptyOf(OpBuilder &b, Location loc, ArrayRef<OpFoldResult> sizes, Type element) { return tensor::EmptyOp::create(b, loc, sizes, element); }
+static Value emptyOf(OpBuilder &b, Location loc, ArrayRef<OpFoldResult> sizes, Type element) {
+  return tensor::EmptyOp::create(b, loc, sizes, element);
+}
 
 static OpFoldResult add(OpBuilder &b, Location loc, ArrayRef<OpFoldResult> terms) {
   int64_t known = 0;
@@ -50,7 +53,8 @@ static LogicalResult expandPad(tensor::PadOp pad) {
   Value scalar = pad.getConstantPaddingValue();
   if (!scalar)
     return pad.emitError("pads with a value that depends on the position");
-  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, pad.getSource()), low = pad.getMixedLowPad(), high = pad.getMixedHighPad(), padded;
+  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, pad.getSource()), low = pad.getMixedLowPad(),
+                            high = pad.getMixedHighPad(), padded;
   for (auto [size, l, h] : llvm::zip(sizes, low, high))
     padded.push_back(add(b, loc, {size, l, h}));
   Value filled = fillGeneric(b, loc, scalar, emptyOf(b, loc, padded, pad.getResultType().getElementType()));

@@ -1,8 +1,8 @@
 // OutlineGroups: makes a function on memrefs of every group and a list of calls of each entry. Buffers are decided here, by
 // hand: a value is a buffer of its own, a view of another value's buffer, or placed inside the buffer that it will be inserted
 // into (padding and concatenation cost nothing). Memory is found on demand, so an allocation precedes its first use.
-#include "compiler/Emit/Artifact.h"
 #include "compiler/CoreToLinalg/StructuredLoops.h"
+#include "compiler/Emit/Artifact.h"
 #include "compiler/Passes.h"
 #include "compiler/Schedule/Kernels.h"
 #include "dialects/core/Core.h"
@@ -13,6 +13,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Utils/IndexingUtils.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
@@ -41,7 +42,8 @@ struct Outlined {
   llvm::StringMap<func::FuncOp> kernels;
   SmallVector<Attribute> weights; // the values, by number
   DenseMap<Attribute, int64_t> weightNumber;
-  SmallVector<std::pair<StringAttr, RankedTensorType>> state; // declared by mlc.state before this pass, or in order of occurrence
+  SmallVector<std::pair<StringAttr, RankedTensorType>>
+      state; // declared by mlc.state before this pass, or in order of occurrence
   llvm::StringMap<int64_t> stateNumber;
   DimSymbols symbols;
 
@@ -50,7 +52,8 @@ struct Outlined {
 
 class EntryOutliner {
 public:
-  EntryOutliner(Outlined &all, func::FuncOp source) : all(all), source(source), b(source.getContext()), loc(source.getLoc()), context(source.getContext()) {}
+  EntryOutliner(Outlined &all, func::FuncOp source)
+      : all(all), source(source), b(source.getContext()), loc(source.getLoc()), context(source.getContext()) {}
   LogicalResult run();
 
 private:
@@ -72,7 +75,8 @@ private:
   FailureOr<Value> contiguous(Value tensor, Value memref);
   Value allocate(RankedTensorType type, ArrayRef<Value> sizes);
   FailureOr<SmallVector<Value>> dynamicSizes(Value tensor);
-  Value subview(Value memref, ArrayRef<OpFoldResult> offsets, ArrayRef<OpFoldResult> sizes, ArrayRef<OpFoldResult> strides, RankedTensorType result);
+  Value subview(Value memref, ArrayRef<OpFoldResult> offsets, ArrayRef<OpFoldResult> sizes,
+                ArrayRef<OpFoldResult> strides, RankedTensorType result);
 
   // ---- scalars
   FailureOr<Value> scalarOf(Value value);
@@ -109,13 +113,17 @@ private:
 /// Is this value the one that its buffer is made for?
 bool EntryOutliner::ownsBuffer(Value value) {
   Operation *definition = value.getDefiningOp();
-  return definition && (isa<linalg::GenericOp>(definition) || isa<core::ScanOp, core::SortOp, core::ScatterNdOp, core::ScatterElementsOp>(definition));
+  return definition && (isa<linalg::GenericOp>(definition) ||
+                        isa<core::ScanOp, core::SortOp, core::ScatterNdOp, core::ScatterElementsOp>(definition));
 }
 
 /// An insertion works in the buffer of its destination when nothing else reads that.
 Value EntryOutliner::bufferOwner(Value value) {
   while (true) {
-    if (auto insert = value.getDefiningOp<tensor::InsertSliceOp>(); insert && insert.getDest().hasOneUse() && (insert.getDest().getDefiningOp<tensor::EmptyOp>() || ownsBuffer(insert.getDest()) || insert.getDest().getDefiningOp<tensor::InsertSliceOp>()))
+    if (auto insert = value.getDefiningOp<tensor::InsertSliceOp>();
+        insert && insert.getDest().hasOneUse() &&
+        (insert.getDest().getDefiningOp<tensor::EmptyOp>() || ownsBuffer(insert.getDest()) ||
+         insert.getDest().getDefiningOp<tensor::InsertSliceOp>()))
       value = insert.getDest();
     else
       return value;
@@ -141,7 +149,9 @@ void EntryOutliner::planPlacements() {
     if (!llvm::all_of(insert.getMixedStrides(), [](OpFoldResult s) { return isConstantIntValue(s, 1); }))
       continue;
     // Reshapes need contiguous memory, and a result must be a buffer of its own.
-    bool movable = llvm::all_of(value.getUsers(), [](Operation *user) { return isa<linalg::GenericOp, tensor::InsertSliceOp, tensor::ExtractSliceOp, tensor::DimOp>(user); });
+    bool movable = llvm::all_of(value.getUsers(), [](Operation *user) {
+      return isa<linalg::GenericOp, tensor::InsertSliceOp, tensor::ExtractSliceOp, tensor::DimOp>(user);
+    });
     if (!movable)
       continue;
     placements[owner] = {insert.getDest(), insert.getMixedOffsets(), insert.getMixedSizes(), insert.getDroppedDims()};
@@ -241,7 +251,8 @@ void EntryOutliner::requireEqual(OpFoldResult x, OpFoldResult y, const Twine &me
   Value left = getValueOrCreateConstantIndexOp(b, loc, x), right = getValueOrCreateConstantIndexOp(b, loc, y);
   Value equal = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, left, right);
   std::string name = nodeName(loc);
-  rt::CheckOp::create(b, loc, call, equal, b.getStringAttr(name.empty() ? message : name + ": " + message), left, right);
+  rt::CheckOp::create(b, loc, call, equal, b.getStringAttr(name.empty() ? message : name + ": " + message), left,
+                      right);
 }
 
 /// Operands that walk the same loop have the same size along it: otherwise the kernel would leave its buffers.
@@ -285,8 +296,10 @@ FailureOr<Value> EntryOutliner::scalarOf(Value value) {
     }
   } else if (auto extract = dyn_cast<tensor::ExtractOp>(definition)) {
     // Elements of a known list of sizes never reach memory.
-    if (auto list = extract.getTensor().getDefiningOp<tensor::FromElementsOp>(); list && extract.getIndices().size() <= 1) {
-      std::optional<int64_t> position = extract.getIndices().empty() ? std::optional<int64_t>(0) : getConstantIntValue(extract.getIndices()[0]);
+    if (auto list = extract.getTensor().getDefiningOp<tensor::FromElementsOp>();
+        list && extract.getIndices().size() <= 1) {
+      std::optional<int64_t> position =
+          extract.getIndices().empty() ? std::optional<int64_t>(0) : getConstantIntValue(extract.getIndices()[0]);
       if (position)
         return scalarOf(list.getElements()[*position]);
     }
@@ -302,7 +315,8 @@ FailureOr<Value> EntryOutliner::scalarOf(Value value) {
     }
     result = memref::LoadOp::create(b, loc, *memref, indices);
   } else {
-    if (definition->getNumRegions() > 0 || !isMemoryEffectFree(definition) || llvm::any_of(definition->getOperandTypes(), [](Type t) { return isa<TensorType>(t); }))
+    if (definition->getNumRegions() > 0 || !isMemoryEffectFree(definition) ||
+        llvm::any_of(definition->getOperandTypes(), [](Type t) { return isa<TensorType>(t); }))
       return definition->emitError("'") << definition->getName() << "' is not supported between kernels";
     IRMapping mapping;
     for (Value operand : definition->getOperands()) {
@@ -351,14 +365,17 @@ FailureOr<SmallVector<Value>> EntryOutliner::dynamicSizes(Value tensor) {
 }
 
 Value EntryOutliner::allocate(RankedTensorType type, ArrayRef<Value> sizes) {
-  return memref::AllocOp::create(b, loc, MemRefType::get(type.getShape(), type.getElementType()), sizes, b.getI64IntegerAttr(64));
+  return memref::AllocOp::create(b, loc, MemRefType::get(type.getShape(), type.getElementType()), sizes,
+                                 b.getI64IntegerAttr(64));
 }
 
-Value EntryOutliner::subview(Value memref, ArrayRef<OpFoldResult> offsets, ArrayRef<OpFoldResult> sizes, ArrayRef<OpFoldResult> strides, RankedTensorType result) {
+Value EntryOutliner::subview(Value memref, ArrayRef<OpFoldResult> offsets, ArrayRef<OpFoldResult> sizes,
+                             ArrayRef<OpFoldResult> strides, RankedTensorType result) {
   auto sourceType = cast<MemRefType>(memref.getType());
-  MemRefType type = result.getRank() == sourceType.getRank()
-                        ? memref::SubViewOp::inferResultType(sourceType, offsets, sizes, strides)
-                        : memref::SubViewOp::inferRankReducedResultType(result.getShape(), sourceType, offsets, sizes, strides);
+  MemRefType type =
+      result.getRank() == sourceType.getRank()
+          ? memref::SubViewOp::inferResultType(sourceType, offsets, sizes, strides)
+          : memref::SubViewOp::inferRankReducedResultType(result.getShape(), sourceType, offsets, sizes, strides);
   return memref::SubViewOp::create(b, loc, type, memref, offsets, sizes, strides);
 }
 
@@ -389,7 +406,8 @@ FailureOr<Value> EntryOutliner::contiguous(Value tensor, Value memref) {
 FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
   auto type = cast<RankedTensorType>(tensor.getType());
   auto buffer = [&](StringRef space, int64_t position, RankedTensorType type, ArrayRef<Value> sizes) -> Value {
-    return rt::BufferOp::create(b, loc, MemRefType::get(type.getShape(), type.getElementType()), call, b.getStringAttr(space), b.getI64IntegerAttr(position), Value(), sizes);
+    return rt::BufferOp::create(b, loc, MemRefType::get(type.getShape(), type.getElementType()), call,
+                                b.getStringAttr(space), b.getI64IntegerAttr(position), Value(), sizes);
   };
   if (auto argument = dyn_cast<BlockArgument>(tensor)) {
     SmallVector<Value> sizes;
@@ -460,7 +478,8 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
         scalar = OpFoldResult(Value(arith::ConstantIndexOp::create(b, loc, *getConstantIntValue(*scalar))));
       sizes.push_back(*scalar);
     }
-    Value view = memref::ExpandShapeOp::create(b, loc, MemRefType::get(type.getShape(), type.getElementType()), *memref, expand.getReassociationIndices(), sizes);
+    Value view = memref::ExpandShapeOp::create(b, loc, MemRefType::get(type.getShape(), type.getElementType()), *memref,
+                                               expand.getReassociationIndices(), sizes);
     if (!type.hasStaticShape())
       requireEqual(elementCount(*memref), elementCount(view), "%d elements cannot be reshaped to %d");
     return view;
@@ -472,12 +491,9 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
     if (failed(memref))
       return failure();
     auto to = MemRefType::get(type.getShape(), type.getElementType());
-    if (type.hasStaticShape()) {
-      SmallVector<int64_t> strides;
-      int64_t offset;
-      (void)to.getStridesAndOffset(strides, offset);
-      return Value(memref::ReinterpretCastOp::create(b, loc, to, *memref, 0, type.getShape(), strides));
-    }
+    if (type.hasStaticShape())
+      return Value(
+          memref::ReinterpretCastOp::create(b, loc, to, *memref, 0, type.getShape(), computeStrides(type.getShape())));
     auto list = reshape.getShape().getDefiningOp<tensor::FromElementsOp>();
     if (!list)
       return reshape.emitError("the new shape is not known before the model runs");
@@ -502,14 +518,16 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
     if (failed(memref))
       return failure();
     auto from = ::cast<MemRefType>(memref->getType());
-    return Value(memref::CastOp::create(b, loc, MemRefType::get(type.getShape(), type.getElementType(), from.getLayout()), *memref));
+    return Value(memref::CastOp::create(
+        b, loc, MemRefType::get(type.getShape(), type.getElementType(), from.getLayout()), *memref));
   }
   if (auto extract = dyn_cast<tensor::ExtractSliceOp>(definition)) {
     auto memref = memoryOf(extract.getSource());
     if (failed(memref))
       return failure();
     SmallVector<OpFoldResult> lists[3];
-    for (auto [i, list] : llvm::enumerate(std::array{extract.getMixedOffsets(), extract.getMixedSizes(), extract.getMixedStrides()}))
+    for (auto [i, list] :
+         llvm::enumerate(std::array{extract.getMixedOffsets(), extract.getMixedSizes(), extract.getMixedStrides()}))
       for (OpFoldResult value : list) {
         auto scalar = scalarOf(value);
         if (failed(scalar))
@@ -555,7 +573,8 @@ Value EntryOutliner::kernelOperand(Value memref) {
   int64_t offset;
   if (failed(type.getStridesAndOffset(strides, offset)) || ShapedType::isDynamic(offset))
     return memref;
-  auto open = MemRefType::get(type.getShape(), type.getElementType(), StridedLayoutAttr::get(context, ShapedType::kDynamic, strides));
+  auto open = MemRefType::get(type.getShape(), type.getElementType(),
+                              StridedLayoutAttr::get(context, ShapedType::kDynamic, strides));
   return memref::CastOp::create(b, loc, open, memref);
 }
 
@@ -598,8 +617,9 @@ LogicalResult EntryOutliner::emitCopy(Value from, Value to) {
   int64_t rank = cast<MemRefType>(from.getType()).getRank();
   SmallVector<AffineMap> maps(2, k.getMultiDimIdentityMap(rank));
   SmallVector<utils::IteratorType> iterators(rank, utils::IteratorType::parallel);
-  linalg::GenericOp::create(k, loc, ValueRange{kernel.getArgument(0)}, ValueRange{kernel.getArgument(1)}, maps, iterators,
-                            [](OpBuilder &nested, Location l, ValueRange arguments) { linalg::YieldOp::create(nested, l, arguments[0]); });
+  linalg::GenericOp::create(
+      k, loc, ValueRange{kernel.getArgument(0)}, ValueRange{kernel.getArgument(1)}, maps, iterators,
+      [](OpBuilder &nested, Location l, ValueRange arguments) { linalg::YieldOp::create(nested, l, arguments[0]); });
   func::ReturnOp::create(k, loc);
   return callKernel(kernel, operands);
 }
@@ -655,7 +675,9 @@ LogicalResult EntryOutliner::emitCheck(core::CheckRangeOp op) {
   SmallVector<Value> indices;
   OpBuilder::InsertionGuard guard(b);
   if (rank > 1)
-    flat = memref::CollapseShapeOp::create(b, loc, flat, ArrayRef<ReassociationIndices>{ReassociationIndices(llvm::to_vector(llvm::seq<int64_t>(0, rank)))});
+    flat = memref::CollapseShapeOp::create(
+        b, loc, flat,
+        ArrayRef<ReassociationIndices>{ReassociationIndices(llvm::to_vector(llvm::seq<int64_t>(0, rank)))});
   if (rank > 0) {
     Value zero = arith::ConstantIndexOp::create(b, loc, 0), one = arith::ConstantIndexOp::create(b, loc, 1);
     auto loop = scf::ForOp::create(b, loc, zero, b.createOrFold<memref::DimOp>(loc, flat, 0), one);
@@ -688,7 +710,8 @@ LogicalResult EntryOutliner::emitStructured(Operation *op) {
   OpBuilder k = OpBuilder::atBlockEnd(&kernel.getBody().front());
   SmallVector<Value> arguments(kernel.getArguments().begin(), kernel.getArguments().end());
   ArrayRef<Value> list(arguments);
-  if (failed(lowerToLoops(op, k, list.take_front(op->getNumOperands()), list.slice(op->getNumOperands(), op->getNumResults()))))
+  if (failed(lowerToLoops(op, k, list.take_front(op->getNumOperands()),
+                          list.slice(op->getNumOperands(), op->getNumResults()))))
     return op->emitError("'") << op->getName() << "' has no loops";
   func::ReturnOp::create(k, loc);
   return callKernel(kernel, operands);
@@ -724,7 +747,8 @@ LogicalResult EntryOutliner::emitGroup(ArrayRef<Operation *> members) {
       buffers.insert({input, kernelOperand(*memref)});
     }
     for (OpResult result : op->getResults()) {
-      bool rowScalar = kind == "rows" && cast<RankedTensorType>(result.getType()).getRank() < static_cast<int64_t>(first.getNumLoops());
+      bool rowScalar = kind == "rows" &&
+                       cast<RankedTensorType>(result.getType()).getRank() < static_cast<int64_t>(first.getNumLoops());
       bool accumulator = kind == "contract" && op == first && members.size() > 1;
       if (!leaves(result) && (rowScalar || accumulator)) {
         internal.push_back(result);
@@ -783,7 +807,8 @@ LogicalResult EntryOutliner::emitGroup(ArrayRef<Operation *> members) {
         continue;
       Value size;
       for (OpOperand *input : op.getDpsInputOperands())
-        if (auto position = op.getMatchingIndexingMap(input).getResultPosition(resultMap.getResult(axis)); position && local.count(input->get())) {
+        if (auto position = op.getMatchingIndexingMap(input).getResultPosition(resultMap.getResult(axis));
+            position && local.count(input->get())) {
           size = memref::DimOp::create(k, loc, local[input->get()], *position);
           break;
         }
@@ -808,14 +833,16 @@ LogicalResult EntryOutliner::emitGroup(ArrayRef<Operation *> members) {
     for (Value value : captured)
       if (!isa<RankedTensorType>(value.getType()) && !mapping.contains(value))
         localConstant(value);
-    auto clone = linalg::GenericOp::create(k, loc, TypeRange{}, inputs, outs, op.getIndexingMapsArray(), op.getIteratorTypesArray());
+    auto clone = linalg::GenericOp::create(k, loc, TypeRange{}, inputs, outs, op.getIndexingMapsArray(),
+                                           op.getIteratorTypesArray());
     op.getRegion().cloneInto(&clone.getRegion(), mapping);
     // Gathers inside the body read memory.
     SmallVector<tensor::ExtractOp> extracts;
     clone.getRegion().walk([&](tensor::ExtractOp extract) { extracts.push_back(extract); });
     for (tensor::ExtractOp extract : extracts) {
       OpBuilder e(extract);
-      extract.replaceAllUsesWith(memref::LoadOp::create(e, loc, local.lookup(extract.getTensor()), extract.getIndices()).getResult());
+      extract.replaceAllUsesWith(
+          memref::LoadOp::create(e, loc, local.lookup(extract.getTensor()), extract.getIndices()).getResult());
       extract.erase();
     }
     SmallVector<tensor::DimOp> dims;
@@ -927,7 +954,8 @@ LogicalResult EntryOutliner::run() {
     auto it = all.stateNumber.find(assign.getName());
     if (failed(value) || it == all.stateNumber.end())
       return assign.emitError("cannot assign '") << assign.getName() << "'";
-    Value slot = rt::BufferOp::create(b, loc, memrefTypeOf(assign.getValue()), call, b.getStringAttr("state"), b.getI64IntegerAttr(it->second), Value(), ValueRange{});
+    Value slot = rt::BufferOp::create(b, loc, memrefTypeOf(assign.getValue()), call, b.getStringAttr("state"),
+                                      b.getI64IntegerAttr(it->second), Value(), ValueRange{});
     if (failed(emitCopy(*value, slot)))
       return failure();
   }
@@ -966,7 +994,8 @@ LogicalResult EntryOutliner::run() {
     for (int64_t axis = 0; axis < type.getRank(); ++axis)
       if (type.isDynamicDim(axis))
         dynamic.push_back(b.createOrFold<memref::DimOp>(loc, *memref, axis));
-    Value output = rt::BufferOp::create(b, loc, MemRefType::get(type.getShape(), type.getElementType()), call, b.getStringAttr("output"), b.getI64IntegerAttr(number), Value(), dynamic);
+    Value output = rt::BufferOp::create(b, loc, MemRefType::get(type.getShape(), type.getElementType()), call,
+                                        b.getStringAttr("output"), b.getI64IntegerAttr(number), Value(), dynamic);
     if (failed(emitCopy(*memref, output)))
       return failure();
   }

@@ -29,7 +29,9 @@ static Value transposedCopy(OpBuilder &b, Location loc, Value x, ArrayRef<int64_
   SmallVector<AffineMap> maps = {AffineMap::get(rank, 0, source, b.getContext()), b.getMultiDimIdentityMap(rank)};
   SmallVector<utils::IteratorType> iterators(rank, utils::IteratorType::parallel);
   return linalg::GenericOp::create(b, loc, empty.getType(), ValueRange{x}, ValueRange{empty}, maps, iterators,
-                                   [](OpBuilder &nested, Location l, ValueRange arguments) { linalg::YieldOp::create(nested, l, arguments[0]); })
+                                   [](OpBuilder &nested, Location l, ValueRange arguments) {
+                                     linalg::YieldOp::create(nested, l, arguments[0]);
+                                   })
       .getResult(0);
 }
 

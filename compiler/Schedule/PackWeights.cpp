@@ -70,11 +70,13 @@ struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
   SmallVector<Attribute> weights; // dictionaries, as in the module's attribute
   DenseMap<std::pair<Attribute, Type>, int64_t> packed;
 
-  void packOperand(func::FuncOp kernel, ArrayRef<func::CallOp> calls, linalg::GenericOp op, OpOperand &operand, sched::TilingAttr tiling) {
+  void packOperand(func::FuncOp kernel, ArrayRef<func::CallOp> calls, linalg::GenericOp op, OpOperand &operand,
+                   sched::TilingAttr tiling) {
     auto argument = dyn_cast<BlockArgument>(operand.get());
     AffineMap map = op.getMatchingIndexingMap(&operand);
     int64_t lane = tiling.getLaneLoop(), width = tiling.getLanes() * tiling.getVectors();
-    if (!argument || argument.getOwner() != &kernel.getBody().front() || !argument.hasOneUse() || !map.isProjectedPermutation())
+    if (!argument || argument.getOwner() != &kernel.getBody().front() || !argument.hasOneUse() ||
+        !map.isProjectedPermutation())
       return;
     auto laneAxis = map.getResultPosition(getAffineDimExpr(lane, &getContext()));
     auto type = cast<MemRefType>(argument.getType());
@@ -111,9 +113,12 @@ struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
       Attribute value = cast<DictionaryAttr>(weights[buffer.getPosition()]).get("value");
       auto [it, fresh] = packed.try_emplace({value, tensorType}, weights.size());
       if (fresh)
-        weights.push_back(b.getDictionaryAttr(b.getNamedAttr("value", pack(cast<ElementsAttr>(value), layout, tensorType, weights.size()))));
+        weights.push_back(b.getDictionaryAttr(
+            b.getNamedAttr("value", pack(cast<ElementsAttr>(value), layout, tensorType, weights.size()))));
       OpBuilder builder(call);
-      call.setOperand(number, rt::BufferOp::create(builder, call.getLoc(), memrefType, buffer.getCall(), b.getStringAttr("weights"), b.getI64IntegerAttr(it->second), Value(), ValueRange{}));
+      call.setOperand(number, rt::BufferOp::create(builder, call.getLoc(), memrefType, buffer.getCall(),
+                                                   b.getStringAttr("weights"), b.getI64IntegerAttr(it->second), Value(),
+                                                   ValueRange{}));
       if (buffer->use_empty())
         buffer.erase();
     }

@@ -22,7 +22,9 @@ static SmallVector<int64_t> stridesOf(Type type) {
   }
   SmallVector<int64_t> strides(shaped.getRank(), 1);
   for (int64_t axis = shaped.getRank() - 2; axis >= 0; --axis)
-    strides[axis] = ShapedType::isDynamic(strides[axis + 1]) || shaped.isDynamicDim(axis + 1) ? ShapedType::kDynamic : strides[axis + 1] * shaped.getDimSize(axis + 1);
+    strides[axis] = ShapedType::isDynamic(strides[axis + 1]) || shaped.isDynamicDim(axis + 1)
+                        ? ShapedType::kDynamic
+                        : strides[axis + 1] * shaped.getDimSize(axis + 1);
   return strides;
 }
 
@@ -33,8 +35,8 @@ static int64_t stepAlong(AffineMap map, ArrayRef<int64_t> strides, unsigned loop
     if (!expression.isFunctionOfDim(loop))
       continue;
     SmallVector<int64_t> coefficients;
-    if (failed(getFlattenedAffineExpr(expression, map.getNumDims(), map.getNumSymbols(), &coefficients)) || ShapedType::isDynamic(strides[result]) ||
-        coefficients.size() != map.getNumDims() + map.getNumSymbols() + 1)
+    if (failed(getFlattenedAffineExpr(expression, map.getNumDims(), map.getNumSymbols(), &coefficients)) ||
+        ShapedType::isDynamic(strides[result]) || coefficients.size() != map.getNumDims() + map.getNumSymbols() + 1)
       return ShapedType::kDynamic;
     step += coefficients[loop] * strides[result];
   }
@@ -55,7 +57,8 @@ LoopNest mlc::describeNest(linalg::GenericOp op, StringRef kind) {
       access.step.push_back(stepAlong(op.getMatchingIndexingMap(&operand), strides, loop));
     nest.accesses.push_back(access);
     // Vectors hold the widest element among the operands that move with the lanes.
-    nest.elementBytes = std::max<int64_t>(nest.elementBytes, llvm::divideCeil(getElementTypeOrSelf(operand.get().getType()).getIntOrFloatBitWidth(), 8));
+    nest.elementBytes = std::max<int64_t>(
+        nest.elementBytes, llvm::divideCeil(getElementTypeOrSelf(operand.get().getType()).getIntOrFloatBitWidth(), 8));
   }
   return nest;
 }
@@ -73,7 +76,8 @@ struct PlanTiling : mlc::impl::PlanTilingBase<PlanTiling> {
     if (generics.empty())
       return;
     Tiling plan = planTiling(describeNest(*generics.begin(), kind), Machine::get(machine));
-    kernel->setAttr(kTilingAttr, sched::TilingAttr::get(&getContext(), plan.task, plan.lanes, plan.vectors, plan.rows, plan.unroll, plan.rowLoop, plan.laneLoop));
+    kernel->setAttr(kTilingAttr, sched::TilingAttr::get(&getContext(), plan.task, plan.lanes, plan.vectors, plan.rows,
+                                                        plan.unroll, plan.rowLoop, plan.laneLoop));
   }
 };
 } // namespace

@@ -91,7 +91,8 @@ static Tiling planContract(const LoopNest &nest, const Machine &machine) {
   int64_t laneSize = tiling.laneLoop < 0 ? 1 : nest.loops[tiling.laneLoop].size;
   if (tiling.laneLoop < 0)
     tiling.lanes = 1;
-  else if (laneSize != kUnknown) // short rows: a shorter vector wastes less (powers of two only: an n tile of 48 ran at 4.9 GF/s)
+  else if (laneSize !=
+           kUnknown) // short rows: a shorter vector wastes less (powers of two only: an n tile of 48 ran at 4.9 GF/s)
     while (tiling.lanes > 1 && laneSize <= tiling.lanes / 2)
       tiling.lanes /= 2;
   tiling.rowLoop = chooseRowLoop(nest, tiling.laneLoop);
@@ -120,7 +121,8 @@ static Tiling planContract(const LoopNest &nest, const Machine &machine) {
       continue;
     int64_t size = sizeOr(loop.size, kTypicalSize);
     int64_t unit = static_cast<int64_t>(index) == tiling.rowLoop ? tiling.rows * (loop.size == kUnknown ? 4 : 1) : 1;
-    int64_t pieces = std::min<int64_t>(llvm::divideCeil(size, unit), std::max<int64_t>(1, static_cast<int64_t>(tasksWanted / tasks + 0.999)));
+    int64_t pieces = std::min<int64_t>(llvm::divideCeil(size, unit),
+                                       std::max<int64_t>(1, static_cast<int64_t>(tasksWanted / tasks + 0.999)));
     if (pieces <= 1)
       continue;
     int64_t task = llvm::alignTo(llvm::divideCeil(size, pieces), unit);

@@ -12,20 +12,20 @@ namespace mlc {
 /// What the planner knows of a target.
 struct Machine {
   llvm::StringRef name;
-  int64_t vectorBytes;    // one vector register
-  int64_t registers;      // vector registers
+  int64_t vectorBytes; // one vector register
+  int64_t registers;   // vector registers
   int64_t l1Bytes, l2Bytes;
-  int64_t tasksMin;       // tasks wanted from one kernel, so that threads balance
-  int64_t taskOpsMin;     // scalar operations below which a task is not worth its fork
-  bool gpu;               // tasks are threads, vectors have one element
-  int64_t blockThreads;   // gpu: threads in a block
+  int64_t tasksMin;     // tasks wanted from one kernel, so that threads balance
+  int64_t taskOpsMin;   // scalar operations below which a task is not worth its fork
+  bool gpu;             // tasks are threads, vectors have one element
+  int64_t blockThreads; // gpu: threads in a block
 
   static const Machine &get(llvm::StringRef name); // avx512, avx2, sse2, neon, cuda; unknown names give sse2
 };
 
 /// One loop of a nest.
 struct Loop {
-  int64_t size;      // kDynamic (mlir::ShapedType's) if unknown
+  int64_t size; // kDynamic (mlir::ShapedType's) if unknown
   bool reduction;
 };
 

@@ -23,10 +23,11 @@ static SmallVector<int64_t> freeDims(int64_t rank, ArrayRef<int64_t> batch, Arra
 SmallVector<int64_t> DotOp::getLhsFree() { return freeDims(typeOf(getX()).getRank(), getLhsBatch(), getLhsContract()); }
 SmallVector<int64_t> DotOp::getRhsFree() { return freeDims(typeOf(getY()).getRank(), getRhsBatch(), getRhsContract()); }
 
-LogicalResult DotOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult DotOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                      SmallVectorImpl<Type> &types) {
   RankedTensorType x = typeOf(adaptor.getX()), y = typeOf(adaptor.getY());
-  ArrayRef<int64_t> lhsBatch = adaptor.getLhsBatch(), rhsBatch = adaptor.getRhsBatch(), lhsContract = adaptor.getLhsContract(),
-                    rhsContract = adaptor.getRhsContract();
+  ArrayRef<int64_t> lhsBatch = adaptor.getLhsBatch(), rhsBatch = adaptor.getRhsBatch(),
+                    lhsContract = adaptor.getLhsContract(), rhsContract = adaptor.getRhsContract();
   if (lhsBatch.size() != rhsBatch.size() || lhsContract.size() != rhsContract.size()) // C1
     return emitOptionalError(location, "numbers of paired dimensions differ");
   SmallVector<int64_t> lhs(lhsBatch), rhs(rhsBatch);
@@ -37,10 +38,11 @@ LogicalResult DotOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc
     return failure();
   for (auto [a, b] : llvm::zip(lhs, rhs))
     if (differ(x.getDimSize(a), y.getDimSize(b))) // C2
-      return emitOptionalError(location, "sizes differ: ", x.getDimSize(a), " in dimension ", a, " of ", x, " and ", y.getDimSize(b),
-                               " in dimension ", b, " of ", y);
+      return emitOptionalError(location, "sizes differ: ", x.getDimSize(a), " in dimension ", a, " of ", x, " and ",
+                               y.getDimSize(b), " in dimension ", b, " of ", y);
   Type element = adaptor.getAccumulator().value_or(x.getElementType());
-  bool areIntegers = isa<IntegerType>(x.getElementType()) && isa<IntegerType>(y.getElementType()) && adaptor.getAccumulator();
+  bool areIntegers =
+      isa<IntegerType>(x.getElementType()) && isa<IntegerType>(y.getElementType()) && adaptor.getAccumulator();
   if (x.getElementType() != y.getElementType() && !areIntegers) // C3
     return emitOptionalError(location, "element types of ", x, " and ", y, " differ");
   if (isa<FloatType>(element) != isa<FloatType>(x.getElementType())) // C3
@@ -63,7 +65,8 @@ struct DotSide {
   ArrayRef<int64_t> batch, contract;
   SmallVector<int64_t> free;
 };
-static Expr dotGradient(CoreBuilder &b, Value dz, const DotSide &own, const DotSide &other, int64_t ownFreeStart, int64_t otherFreeStart) {
+static Expr dotGradient(CoreBuilder &b, Value dz, const DotSide &own, const DotSide &other, int64_t ownFreeStart,
+                        int64_t otherFreeStart) {
   int64_t batchCount = own.batch.size();
   CoreBuilder::DotDims dims;
   for (int64_t i = 0; i < batchCount; ++i) {
@@ -92,7 +95,8 @@ LogicalResult DotOp::buildVjp(CoreBuilder &b, ValueRange cotangents, SmallVector
   gradients.assign(2, {});
   if (!isa<FloatType>(typeOf(getX()).getElementType()))
     return success();
-  DotSide lhs{getX(), getLhsBatch(), getLhsContract(), getLhsFree()}, rhs{getY(), getRhsBatch(), getRhsContract(), getRhsFree()};
+  DotSide lhs{getX(), getLhsBatch(), getLhsContract(), getLhsFree()},
+      rhs{getY(), getRhsBatch(), getRhsContract(), getRhsFree()};
   int64_t lhsFreeStart = lhs.batch.size(), rhsFreeStart = lhsFreeStart + lhs.free.size();
   gradients[0] = dotGradient(b, cotangents[0], lhs, rhs, lhsFreeStart, rhsFreeStart);
   gradients[1] = dotGradient(b, cotangents[0], rhs, lhs, rhsFreeStart, lhsFreeStart);
@@ -101,7 +105,8 @@ LogicalResult DotOp::buildVjp(CoreBuilder &b, ValueRange cotangents, SmallVector
 
 // ---- conv --------------------------------------------------------------------------------------------------------------------
 
-LogicalResult ConvOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult ConvOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                       SmallVectorImpl<Type> &types) {
   RankedTensorType x = typeOf(adaptor.getX()), y = typeOf(adaptor.getY());
   int64_t rank = x.getRank(), spatial = rank - 2, groups = adaptor.getGroups();
   if (rank < 2 || y.getRank() != rank || x.getElementType() != y.getElementType()) // C1
@@ -127,9 +132,11 @@ LogicalResult ConvOp::inferReturnTypes(MLIRContext *, std::optional<Location> lo
       continue;
     }
     int64_t dilated = size == 0 ? 0 : (size - 1) * adaptor.getLhsDilation()[i] + 1;
-    int64_t rest = dilated + adaptor.getPadLow()[i] + adaptor.getPadHigh()[i] - (window - 1) * adaptor.getRhsDilation()[i] - 1;
+    int64_t rest =
+        dilated + adaptor.getPadLow()[i] + adaptor.getPadHigh()[i] - (window - 1) * adaptor.getRhsDilation()[i] - 1;
     if (rest < 0) // C4
-      return emitOptionalError(location, "the kernel ", y, " does not fit into ", x, " with its padding in spatial dimension ", i);
+      return emitOptionalError(location, "the kernel ", y, " does not fit into ", x,
+                               " with its padding in spatial dimension ", i);
     shape.push_back(rest / adaptor.getStrides()[i] + 1);
   }
   if (isLast)
@@ -174,14 +181,17 @@ static Expr convInputGradient(CoreBuilder &b, ConvOp conv, Value dz) {
   for (int64_t i = 0; i < rank - 2; ++i) {
     auto constant = [&](int64_t value) -> OpFoldResult { return b.builder.getIndexAttr(value); };
     OpFoldResult padLow = constant(conv.getPadLow()[i]);
-    OpFoldResult span = b.indexProduct(b.indexDifference(kernelSizes[i + 2], one), constant(conv.getRhsDilation()[i])); // (K - 1) r
-    OpFoldResult dilated = b.indexProduct(b.indexDifference(b.dim(x, i + 2), one), constant(conv.getLhsDilation()[i])); // D - 1
+    OpFoldResult span =
+        b.indexProduct(b.indexDifference(kernelSizes[i + 2], one), constant(conv.getRhsDilation()[i])); // (K - 1) r
+    OpFoldResult dilated =
+        b.indexProduct(b.indexDifference(b.dim(x, i + 2), one), constant(conv.getLhsDilation()[i])); // D - 1
     low.push_back(b.indexDifference(span, padLow));
     if (conv.getStrides()[i] == 1) // O - 1 = D - 1 + pad_low + pad_high - span
       high.push_back(b.indexDifference(span, constant(conv.getPadHigh()[i])));
     else
-      high.push_back(b.indexSum(
-          b.indexDifference(dilated, b.indexProduct(b.indexDifference(b.dim(dz, i + 2), one), constant(conv.getStrides()[i]))), padLow));
+      high.push_back(b.indexSum(b.indexDifference(dilated, b.indexProduct(b.indexDifference(b.dim(dz, i + 2), one),
+                                                                          constant(conv.getStrides()[i]))),
+                                padLow));
     interior.push_back(conv.getStrides()[i] - 1);
     dims.strides.push_back(conv.getLhsDilation()[i]);
     dims.rhsDilation.push_back(conv.getRhsDilation()[i]);

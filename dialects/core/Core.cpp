@@ -23,7 +23,8 @@ static void printFunctionType(OpAsmPrinter &printer, TypeRange inputs, Type outp
   printer << ") -> " << output;
 }
 /// A function type gives them all and the answer is false; `single` receives any other type.
-static FailureOr<bool> parseShortType(OpAsmParser &parser, ArrayRef<Type *> inputs, Type &output, RankedTensorType &single) {
+static FailureOr<bool> parseShortType(OpAsmParser &parser, ArrayRef<Type *> inputs, Type &output,
+                                      RankedTensorType &single) {
   Type type;
   SMLoc at = parser.getCurrentLocation();
   if (parser.parseType(type))
@@ -67,13 +68,21 @@ static void printPointwise(OpAsmPrinter &printer, TypeRange inputs, Type output,
     printFunctionType(printer, inputs, output);
 }
 static ParseResult parsePointwiseTypes(OpAsmParser &p, Type &x, Type &y) { return parsePointwise(p, {&x}, y, false); }
-static ParseResult parsePointwiseTypes(OpAsmParser &p, Type &x, Type &y, Type &z) { return parsePointwise(p, {&x, &y}, z, false); }
+static ParseResult parsePointwiseTypes(OpAsmParser &p, Type &x, Type &y, Type &z) {
+  return parsePointwise(p, {&x, &y}, z, false);
+}
 static ParseResult parsePredicateTypes(OpAsmParser &p, Type &x, Type &y) { return parsePointwise(p, {&x}, y, true); }
-static ParseResult parsePredicateTypes(OpAsmParser &p, Type &x, Type &y, Type &z) { return parsePointwise(p, {&x, &y}, z, true); }
+static ParseResult parsePredicateTypes(OpAsmParser &p, Type &x, Type &y, Type &z) {
+  return parsePointwise(p, {&x, &y}, z, true);
+}
 static void printPointwiseTypes(OpAsmPrinter &p, Operation *, Type x, Type y) { printPointwise(p, {x}, y, false); }
-static void printPointwiseTypes(OpAsmPrinter &p, Operation *, Type x, Type y, Type z) { printPointwise(p, {x, y}, z, false); }
+static void printPointwiseTypes(OpAsmPrinter &p, Operation *, Type x, Type y, Type z) {
+  printPointwise(p, {x, y}, z, false);
+}
 static void printPredicateTypes(OpAsmPrinter &p, Operation *, Type x, Type y) { printPointwise(p, {x}, y, true); }
-static void printPredicateTypes(OpAsmPrinter &p, Operation *, Type x, Type y, Type z) { printPointwise(p, {x, y}, z, true); }
+static void printPredicateTypes(OpAsmPrinter &p, Operation *, Type x, Type y, Type z) {
+  printPointwise(p, {x, y}, z, true);
+}
 
 static ParseResult parseSelectTypes(OpAsmParser &parser, Type &condition, Type &x, Type &y, Type &z) {
   RankedTensorType single;

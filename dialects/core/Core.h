@@ -20,18 +20,18 @@ enum class NumberClass { Real, Signed, Unsigned };
 using Evaluator = void (*)(const void *x, const void *y, void *z, size_t count);
 
 /// The shape all operands have, as static as any of them, with `element` (default: the operands' own, which then must agree).
-llvm::LogicalResult inferPointwise(std::optional<mlir::Location> location, mlir::ValueRange operands, mlir::Type element,
-                                   llvm::SmallVectorImpl<mlir::Type> &types);
+llvm::LogicalResult inferPointwise(std::optional<mlir::Location> location, mlir::ValueRange operands,
+                                   mlir::Type element, llvm::SmallVectorImpl<mlir::Type> &types);
 /// Same element types, shapes that may agree at run time.
 bool areCompatible(mlir::TypeRange inferred, mlir::TypeRange actual);
 
 /// Checks of attributes that list something for each dimension, and of lists of dimensions; used by type inference.
-llvm::LogicalResult verifyList(std::optional<mlir::Location> location, llvm::StringRef name, llvm::ArrayRef<int64_t> fixed,
-                               size_t dynamicCount, int64_t rank, int64_t least);
-llvm::LogicalResult verifyList(std::optional<mlir::Location> location, llvm::StringRef name, llvm::ArrayRef<int64_t> values, int64_t rank,
-                               int64_t least);
-llvm::LogicalResult verifyAxes(std::optional<mlir::Location> location, llvm::StringRef name, llvm::ArrayRef<int64_t> axes, int64_t rank,
-                               bool increasing);
+llvm::LogicalResult verifyList(std::optional<mlir::Location> location, llvm::StringRef name,
+                               llvm::ArrayRef<int64_t> fixed, size_t dynamicCount, int64_t rank, int64_t least);
+llvm::LogicalResult verifyList(std::optional<mlir::Location> location, llvm::StringRef name,
+                               llvm::ArrayRef<int64_t> values, int64_t rank, int64_t least);
+llvm::LogicalResult verifyAxes(std::optional<mlir::Location> location, llvm::StringRef name,
+                               llvm::ArrayRef<int64_t> axes, int64_t rank, bool increasing);
 
 /// Unsigned integers and i1.
 bool isUnsigned(mlir::Type element);

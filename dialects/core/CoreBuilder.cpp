@@ -30,8 +30,8 @@ template <typename Op, typename... Args> Value CoreBuilder::make(Args &&...args)
   Op::build(builder, state, RankedTensorType::get({}, builder.getI1Type()), std::forward<Args>(args)...);
   SmallVector<Type> types;
   MLIRContext *context = builder.getContext();
-  if (mlir::failed(Op::inferReturnTypes(context, loc, state.operands, state.attributes.getDictionary(context), state.getRawProperties(),
-                                        RegionRange(), types))) {
+  if (mlir::failed(Op::inferReturnTypes(context, loc, state.operands, state.attributes.getDictionary(context),
+                                        state.getRawProperties(), RegionRange(), types))) {
     failed = true;
     return state.operands[0];
   }
@@ -85,7 +85,8 @@ Expr CoreBuilder::splatLike(double value, Value like) {
 }
 Expr CoreBuilder::constant(ElementsAttr value) { return wrap(ConstantOp::create(builder, loc, value)); }
 Expr CoreBuilder::ints(Ints values) {
-  return constant(DenseElementsAttr::get(RankedTensorType::get({static_cast<int64_t>(values.size())}, builder.getI64Type()), values));
+  return constant(DenseElementsAttr::get(
+      RankedTensorType::get({static_cast<int64_t>(values.size())}, builder.getI64Type()), values));
 }
 
 // ---- Pointwise ---------------------------------------------------------------------------------------------------------------
@@ -96,7 +97,8 @@ Expr CoreBuilder::unary(StringRef name, Value x) {
   std::optional<RegisteredOperationName> info = state.name.getRegisteredInfo();
   assert(info && "no such core op");
   SmallVector<Type> types;
-  if (mlir::failed(info->getInterface<InferTypeOpInterface>()->inferReturnTypes(builder.getContext(), loc, state.operands, {}, OpaqueProperties(nullptr), {}, types))) {
+  if (mlir::failed(info->getInterface<InferTypeOpInterface>()->inferReturnTypes(
+          builder.getContext(), loc, state.operands, {}, OpaqueProperties(nullptr), {}, types))) {
     failed = true;
     return wrap(x);
   }
@@ -117,7 +119,8 @@ Sizes CoreBuilder::broadcastSizes(CoreBuilder &b, ArrayRef<Value> values) {
       if (known == 1 || (!known && !ShapedType::isDynamic(own) && own != 1))
         size = b.dim(v, axis);
       else if (known && *known != 1 && !ShapedType::isDynamic(own) && own != 1 && own != *known && !b.failed) {
-        emitError(b.loc, "shapes do not broadcast to each other: size ") << *known << " against " << own << " of " << v.getType();
+        emitError(b.loc, "shapes do not broadcast to each other: size ")
+            << *known << " against " << own << " of " << v.getType();
         b.failed = true;
       }
     }
@@ -168,7 +171,9 @@ Expr CoreBuilder::compare(Comparison predicate, Value x, Value y) {
   }
   return wrap(make<CompareOp>(predicate, x, y));
 }
-Expr CoreBuilder::compare(Comparison predicate, Value x, double y) { return compare(predicate, x, convertedScalar(y, x)); }
+Expr CoreBuilder::compare(Comparison predicate, Value x, double y) {
+  return compare(predicate, x, convertedScalar(y, x));
+}
 
 Expr CoreBuilder::select(Value condition, Value x, Value y) {
   if (Value result = shapeSelect(condition, x, y))
@@ -205,7 +210,8 @@ Expr CoreBuilder::broadcast(Value x, const Sizes &sizes, Ints axes) {
     int64_t size = typeOf(x).getDimSize(axis);
     if (!ShapedType::isDynamic(size) && size != 1)
       refined[at] = builder.getIndexAttr(size);
-    isIdentity = isIdentity && axis < refined.size() && (hasSize(x, axis, refined[at]) || (ShapedType::isDynamic(size) && !getConstantIntValue(refined[at])));
+    isIdentity = isIdentity && axis < refined.size() &&
+                 (hasSize(x, axis, refined[at]) || (ShapedType::isDynamic(size) && !getConstantIntValue(refined[at])));
   }
   if (isIdentity)
     return wrap(x);
@@ -322,7 +328,8 @@ Expr CoreBuilder::pad(Value x, Value scalar, const Sizes &low, const Sizes &high
     if (typeOf(x).getDimSize(axis) == 1)
       between[axis] = 0;
   auto isZero = [](OpFoldResult size) { return getConstantIntValue(size) == 0; };
-  if (llvm::all_of(low, isZero) && llvm::all_of(high, isZero) && llvm::all_of(between, [](int64_t n) { return n == 0; }))
+  if (llvm::all_of(low, isZero) && llvm::all_of(high, isZero) &&
+      llvm::all_of(between, [](int64_t n) { return n == 0; }))
     return wrap(x);
   SplitSizes l(builder, low), h(builder, high);
   return wrap(make<PadOp>(x, scalar, l.dynamic, h.dynamic, l.fixed, h.fixed, between));
@@ -396,11 +403,15 @@ Expr CoreBuilder::gather(Value x, Value indices, int64_t axis) {
   }
   return wrap(make<GatherOp>(x, indices, axis));
 }
-Expr CoreBuilder::gatherNd(Value x, Value indices, int64_t batchDims) { return wrap(make<GatherNdOp>(x, indices, batchDims)); }
+Expr CoreBuilder::gatherNd(Value x, Value indices, int64_t batchDims) {
+  return wrap(make<GatherNdOp>(x, indices, batchDims));
+}
 Expr CoreBuilder::scatterNd(Value x, Value indices, Value updates, Reduction reduction) {
   return wrap(make<ScatterNdOp>(reduction, x, indices, updates, false));
 }
-Expr CoreBuilder::gatherElements(Value x, Value indices, int64_t axis) { return wrap(make<GatherElementsOp>(x, indices, axis)); }
+Expr CoreBuilder::gatherElements(Value x, Value indices, int64_t axis) {
+  return wrap(make<GatherElementsOp>(x, indices, axis));
+}
 Expr CoreBuilder::scatterElements(Value x, Value indices, Value updates, int64_t axis, Reduction reduction) {
   return wrap(make<ScatterElementsOp>(reduction, x, indices, updates, axis, false));
 }
@@ -410,7 +421,8 @@ std::pair<Expr, Expr> CoreBuilder::sort(Value x, int64_t axis, bool descending) 
     failed = true;
     return {wrap(x), wrap(x)};
   }
-  auto op = SortOp::create(builder, loc, x.getType(), typeOf(x).clone(builder.getI64Type()), x, axis, descending, false);
+  auto op =
+      SortOp::create(builder, loc, x.getType(), typeOf(x).clone(builder.getI64Type()), x, axis, descending, false);
   return {wrap(op.getValues()), wrap(op.getPositions())};
 }
 
@@ -429,7 +441,8 @@ Expr CoreBuilder::reduce(Reduction kind, Value x, Ints axes, bool keepDims) {
     return wrap(x);
   if (Value result = shapeReduce(kind, x, keepDims))
     return wrap(result);
-  bool isUnit = llvm::all_of(sorted, [&](int64_t axis) { return axis >= 0 && axis < rankOf(x) && typeOf(x).getDimSize(axis) == 1; });
+  bool isUnit = llvm::all_of(
+      sorted, [&](int64_t axis) { return axis >= 0 && axis < rankOf(x) && typeOf(x).getDimSize(axis) == 1; });
   if (isUnit)
     return keepDims ? wrap(x) : squeeze(x, sorted);
   Value reduced = make<ReduceOp>(kind, x, sorted);
@@ -458,7 +471,9 @@ Expr CoreBuilder::scan(Reduction kind, Value x, int64_t axis, bool exclusive, bo
 }
 
 Expr CoreBuilder::windowReduce(Reduction kind, Value x, const Window &w) {
-  auto all = [](Ints values, int64_t expected) { return llvm::all_of(values, [&](int64_t v) { return v == expected; }); };
+  auto all = [](Ints values, int64_t expected) {
+    return llvm::all_of(values, [&](int64_t v) { return v == expected; });
+  };
   if (all(w.size, 1) && all(w.strides, 1) && all(w.padLow, 0) && all(w.padHigh, 0))
     return wrap(x);
   return wrap(make<WindowReduceOp>(kind, x, w.size, w.strides, w.dilations, w.padLow, w.padHigh));
@@ -516,8 +531,8 @@ Expr CoreBuilder::matmul(Value lhs, Value rhs) {
 }
 
 Expr CoreBuilder::conv(Value lhs, Value rhs, const ConvDims &dims) {
-  return wrap(make<ConvOp>(lhs, rhs, dims.strides, dims.padLow, dims.padHigh, dims.lhsDilation, dims.rhsDilation, dims.groups,
-                           dims.channelsLast));
+  return wrap(make<ConvOp>(lhs, rhs, dims.strides, dims.padLow, dims.padHigh, dims.lhsDilation, dims.rhsDilation,
+                           dims.groups, dims.channelsLast));
 }
 
 // ---- Expr --------------------------------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ public:
   /// Size of one dimension: an attribute if static, else an `index` value.
   OpFoldResult dim(Value v, int64_t axis);
   Sizes dims(Value v);
-  Value index(OpFoldResult size);           // as an SSA value
+  Value index(OpFoldResult size); // as an SSA value
   OpFoldResult indexSum(OpFoldResult, OpFoldResult);
   OpFoldResult indexDifference(OpFoldResult, OpFoldResult);
   OpFoldResult indexProduct(OpFoldResult, OpFoldResult);
@@ -81,7 +81,7 @@ public:
   Value extractIndex(Value v, int64_t position = 0);
 
   // ---- pointwise (operands already of one shape and type, except where said) --------------------------------------
-  Expr unary(llvm::StringRef name, Value x);     // "exp", "tanh", ...: a core op core.<name>
+  Expr unary(llvm::StringRef name, Value x);           // "exp", "tanh", ...: a core op core.<name>
   Expr binary(llvm::StringRef name, Value x, Value y); // broadcasts like Expr's operators: "add", "max", "pow", ...
   Expr exp(Value x) { return unary("exp", x); }
   Expr log(Value x) { return unary("log", x); }
@@ -95,10 +95,11 @@ public:
   Expr minimum(Value x, Value y) { return binary("min", x, y); }
   Expr maximum(Value x, double y);
   Expr minimum(Value x, double y);
-  Expr compare(Comparison predicate, Value x, Value y); // broadcasts; result i1. Comparison::EQ NE LT LE GT GE (ordered; NE unordered)
+  Expr compare(Comparison predicate, Value x,
+               Value y); // broadcasts; result i1. Comparison::EQ NE LT LE GT GE (ordered; NE unordered)
   Expr compare(Comparison predicate, Value x, double y);
-  Expr select(Value condition, Value x, Value y);       // broadcasts all three
-  Expr cast(Value x, Type element);                     // ONNX Cast's rules: float -> int truncates, -> bool is x != 0
+  Expr select(Value condition, Value x, Value y); // broadcasts all three
+  Expr cast(Value x, Type element);               // ONNX Cast's rules: float -> int truncates, -> bool is x != 0
 
   // ---- data movement ----------------------------------------------------------------------------------------------
   /// Result dimension axes[i] is operand dimension i (size equal or 1); others are new.

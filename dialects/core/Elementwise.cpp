@@ -19,7 +19,8 @@ bool areCompatible(TypeRange inferred, TypeRange actual) {
   return true;
 }
 
-LogicalResult inferPointwise(std::optional<Location> location, ValueRange operands, Type element, SmallVectorImpl<Type> &types) {
+LogicalResult inferPointwise(std::optional<Location> location, ValueRange operands, Type element,
+                             SmallVectorImpl<Type> &types) {
   auto first = cast<RankedTensorType>(operands[0].getType());
   SmallVector<int64_t> shape(first.getShape());
   for (Value operand : operands.drop_front()) {
@@ -38,7 +39,8 @@ LogicalResult inferPointwise(std::optional<Location> location, ValueRange operan
 
 // ---- compare -----------------------------------------------------------------------------------------------------------------
 
-LogicalResult CompareOp::inferReturnTypes(MLIRContext *context, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult CompareOp::inferReturnTypes(MLIRContext *context, std::optional<Location> location, Adaptor adaptor,
+                                          SmallVectorImpl<Type> &types) {
   return inferPointwise(location, adaptor.getOperands(), IntegerType::get(context, 1), types);
 }
 Value CompareOp::emitScalar(OpBuilder &b, Location loc, ValueRange scalars) {
@@ -52,7 +54,8 @@ LogicalResult CompareOp::buildVjp(CoreBuilder &, ValueRange, SmallVectorImpl<Val
 
 // ---- select ------------------------------------------------------------------------------------------------------------------
 
-LogicalResult SelectOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult SelectOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                         SmallVectorImpl<Type> &types) {
   if (failed(inferPointwise(location, {adaptor.getX(), adaptor.getY()}, {}, types)))
     return failure();
   auto type = cast<RankedTensorType>(types[0]);

@@ -95,7 +95,9 @@ template <typename T> T complement(T x) { return static_cast<T>(~static_cast<Bit
 template <typename T> T bitAnd(T x, T y) { return static_cast<T>(static_cast<Bits>(x) & static_cast<Bits>(y)); }
 template <typename T> T bitOr(T x, T y) { return static_cast<T>(static_cast<Bits>(x) | static_cast<Bits>(y)); }
 template <typename T> T bitXor(T x, T y) { return static_cast<T>(static_cast<Bits>(x) ^ static_cast<Bits>(y)); }
-template <typename T> T shiftLeft(T x, T y) { return static_cast<Bits>(y) >= 64 ? T(0) : static_cast<T>(static_cast<Bits>(x) << static_cast<Bits>(y)); }
+template <typename T> T shiftLeft(T x, T y) {
+  return static_cast<Bits>(y) >= 64 ? T(0) : static_cast<T>(static_cast<Bits>(x) << static_cast<Bits>(y));
+}
 template <typename T> T shiftRight(T x, T y) {
   if constexpr (isReal<T>)
     return x;

@@ -140,10 +140,12 @@ static Result evaluateCast(CastOp op, Operands operands) {
       else if (!toReal)
         z[i] = x[i];
       else if (to.isF64())
-        z[i] = llvm::bit_cast<uint64_t>(numbers == NumberClass::Signed ? static_cast<double>(static_cast<int64_t>(x[i])) : static_cast<double>(x[i]));
+        z[i] = llvm::bit_cast<uint64_t>(numbers == NumberClass::Signed ? static_cast<double>(static_cast<int64_t>(x[i]))
+                                                                       : static_cast<double>(x[i]));
       else // rounded once, to f32
-        z[i] = llvm::bit_cast<uint64_t>(
-            static_cast<double>(numbers == NumberClass::Signed ? static_cast<float>(static_cast<int64_t>(x[i])) : static_cast<float>(x[i])));
+        z[i] = llvm::bit_cast<uint64_t>(static_cast<double>(numbers == NumberClass::Signed
+                                                                ? static_cast<float>(static_cast<int64_t>(x[i]))
+                                                                : static_cast<float>(x[i])));
     }
     result.store(start, count, z.data());
   });
@@ -161,16 +163,19 @@ struct BoxPlace {
 };
 
 template <typename Word>
-static void copyWords(ArrayRef<int64_t> shape, const char *source, const BoxPlace &from, char *target, const BoxPlace &to) {
+static void copyWords(ArrayRef<int64_t> shape, const char *source, const BoxPlace &from, char *target,
+                      const BoxPlace &to) {
   int64_t rank = shape.size();
   if (llvm::is_contained(shape, 0))
     return;
   SmallVector<int64_t> position(rank, 0);
   int64_t read = from.start, write = to.start;
-  int64_t inner = rank ? shape.back() : 1, readStep = rank ? from.strides.back() : 0, writeStep = rank ? to.strides.back() : 0;
+  int64_t inner = rank ? shape.back() : 1, readStep = rank ? from.strides.back() : 0,
+          writeStep = rank ? to.strides.back() : 0;
   while (true) {
     for (int64_t i = 0; i < inner; ++i)
-      std::memcpy(target + (write + i * writeStep) * sizeof(Word), source + (read + i * readStep) * sizeof(Word), sizeof(Word));
+      std::memcpy(target + (write + i * writeStep) * sizeof(Word), source + (read + i * readStep) * sizeof(Word),
+                  sizeof(Word));
     int64_t axis = rank - 2;
     for (; axis >= 0; --axis) {
       read += from.strides[axis];
@@ -186,7 +191,8 @@ static void copyWords(ArrayRef<int64_t> shape, const char *source, const BoxPlac
   }
 }
 
-static void copyBox(ArrayRef<int64_t> shape, const HostTensor &source, BoxPlace from, HostTensor &target, const BoxPlace &to) {
+static void copyBox(ArrayRef<int64_t> shape, const HostTensor &source, BoxPlace from, HostTensor &target,
+                    const BoxPlace &to) {
   if (source.isSplat)
     from = {0, SmallVector<int64_t>(shape.size(), 0)};
   const char *in = source.data().data();

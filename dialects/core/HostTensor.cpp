@@ -21,7 +21,9 @@ int64_t HostTensor::elementBytes() const { return core::elementBytes(type.getEle
 
 NumberClass HostTensor::numbers() const {
   Type element = type.getElementType();
-  return isa<FloatType>(element) ? NumberClass::Real : isUnsigned(element) ? NumberClass::Unsigned : NumberClass::Signed;
+  return isa<FloatType>(element) ? NumberClass::Real
+         : isUnsigned(element)   ? NumberClass::Unsigned
+                                 : NumberClass::Signed;
 }
 
 HostTensor HostTensor::allocate(RankedTensorType type, bool isSplat) {
@@ -108,7 +110,9 @@ struct BrainStorage {
 };
 } // namespace
 
-static double toNumber(HalfStorage value) { return APFloat(APFloat::IEEEhalf(), APInt(16, value.bits)).convertToDouble(); }
+static double toNumber(HalfStorage value) {
+  return APFloat(APFloat::IEEEhalf(), APInt(16, value.bits)).convertToDouble();
+}
 static double toNumber(BrainStorage value) {
   uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
   float number;
@@ -135,7 +139,8 @@ static void loadAs(const char *data, bool isSplat, size_t start, size_t size, vo
     static_cast<Number *>(numbers)[i] = static_cast<Number>(toNumber(value));
   }
 }
-template <typename Storage, typename Number> static void storeAs(char *data, size_t start, size_t size, const void *numbers) {
+template <typename Storage, typename Number>
+static void storeAs(char *data, size_t start, size_t size, const void *numbers) {
   for (size_t i = 0; i < size; ++i) {
     Storage value;
     fromNumber(static_cast<const Number *>(numbers)[i], value);

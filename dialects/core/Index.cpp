@@ -57,7 +57,8 @@ LogicalResult RandomBitsOp::verify() {
 
 // ---- gather ------------------------------------------------------------------------------------------------------------------
 
-LogicalResult GatherOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult GatherOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                         SmallVectorImpl<Type> &types) {
   RankedTensorType x = typeOf(adaptor.getX()), indices = typeOf(adaptor.getIndices());
   int64_t axis = adaptor.getAxis();
   if (failed(verifyAxis(location, axis, x))) // C1
@@ -95,7 +96,8 @@ LogicalResult GatherOp::buildVjp(CoreBuilder &b, ValueRange cotangents, SmallVec
 
 // ---- gather_nd ---------------------------------------------------------------------------------------------------------------
 
-LogicalResult GatherNdOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult GatherNdOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                           SmallVectorImpl<Type> &types) {
   RankedTensorType x = typeOf(adaptor.getX()), indices = typeOf(adaptor.getIndices());
   int64_t batch = adaptor.getBatchDims(), rank = indices.getRank();
   if (batch < 0 || rank <= batch || indices.isDynamicDim(rank - 1)) // C1
@@ -137,7 +139,8 @@ LogicalResult GatherNdOp::buildVjp(CoreBuilder &b, ValueRange cotangents, SmallV
 
 // ---- gather_elements ---------------------------------------------------------------------------------------------------------
 
-LogicalResult GatherElementsOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult GatherElementsOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                                 SmallVectorImpl<Type> &types) {
   RankedTensorType x = typeOf(adaptor.getX()), indices = typeOf(adaptor.getIndices());
   int64_t axis = adaptor.getAxis();
   if (x.getRank() != indices.getRank()) // C1
@@ -145,7 +148,8 @@ LogicalResult GatherElementsOp::inferReturnTypes(MLIRContext *, std::optional<Lo
   if (failed(verifyAxis(location, axis, x))) // C1
     return failure();
   for (int64_t dim = 0; dim < x.getRank(); ++dim)
-    if (dim != axis && !x.isDynamicDim(dim) && !indices.isDynamicDim(dim) && indices.getDimSize(dim) > x.getDimSize(dim)) // C2
+    if (dim != axis && !x.isDynamicDim(dim) && !indices.isDynamicDim(dim) &&
+        indices.getDimSize(dim) > x.getDimSize(dim)) // C2
       return emitOptionalError(location, "dimension ", dim, " of ", indices, " is larger than that of ", x);
   types.push_back(x.clone(indices.getShape()));
   return success();
@@ -160,8 +164,10 @@ LogicalResult GatherElementsOp::buildVjp(CoreBuilder &b, ValueRange cotangents, 
 
 // ---- scatter_nd --------------------------------------------------------------------------------------------------------------
 
-LogicalResult ScatterNdOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
-  RankedTensorType x = typeOf(adaptor.getX()), indices = typeOf(adaptor.getIndices()), updates = typeOf(adaptor.getUpdates());
+LogicalResult ScatterNdOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                            SmallVectorImpl<Type> &types) {
+  RankedTensorType x = typeOf(adaptor.getX()), indices = typeOf(adaptor.getIndices()),
+                   updates = typeOf(adaptor.getUpdates());
   int64_t rank = indices.getRank();
   if (rank < 1 || indices.isDynamicDim(rank - 1) || indices.getDimSize(rank - 1) > x.getRank()) // C1
     return emitOptionalError(location, "indices of scatter_nd into ", x, " are ", indices);
@@ -178,13 +184,15 @@ LogicalResult ScatterNdOp::inferReturnTypes(MLIRContext *, std::optional<Locatio
 }
 
 /// The derivative of a scatter: `read` reads at the indices, `clear` writes zeros there.
-static LogicalResult scatterVjp(CoreBuilder &b, Reduction reduction, Value x, Value cotangent, SmallVectorImpl<Value> &gradients,
-                                llvm::function_ref<Value()> read, llvm::function_ref<Value()> clear) {
+static LogicalResult scatterVjp(CoreBuilder &b, Reduction reduction, Value x, Value cotangent,
+                                SmallVectorImpl<Value> &gradients, llvm::function_ref<Value()> read,
+                                llvm::function_ref<Value()> clear) {
   gradients.assign(3, {});
   if (!isDifferentiable(x))
     return success();
   if (reduction != Reduction::None && reduction != Reduction::Sum) // C3
-    return mlir::emitError(b.loc, "the derivative of scatter with reduction ") << stringifyReduction(reduction) << " is not known";
+    return mlir::emitError(b.loc, "the derivative of scatter with reduction ")
+           << stringifyReduction(reduction) << " is not known";
   gradients[0] = reduction == Reduction::Sum ? cotangent : clear();
   gradients[2] = read();
   return success();
@@ -200,8 +208,10 @@ LogicalResult ScatterNdOp::buildVjp(CoreBuilder &b, ValueRange cotangents, Small
 
 // ---- scatter_elements --------------------------------------------------------------------------------------------------------
 
-LogicalResult ScatterElementsOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
-  RankedTensorType x = typeOf(adaptor.getX()), indices = typeOf(adaptor.getIndices()), updates = typeOf(adaptor.getUpdates());
+LogicalResult ScatterElementsOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                                  SmallVectorImpl<Type> &types) {
+  RankedTensorType x = typeOf(adaptor.getX()), indices = typeOf(adaptor.getIndices()),
+                   updates = typeOf(adaptor.getUpdates());
   if (x.getRank() != indices.getRank() || failed(verifyCompatibleShape(indices, updates))) // C1
     return emitOptionalError(location, "shapes of scatter_elements do not match: ", x, ", ", indices, ", ", updates);
   if (failed(verifyAxis(location, adaptor.getAxis(), x))) // C1
@@ -219,12 +229,15 @@ LogicalResult ScatterElementsOp::buildVjp(CoreBuilder &b, ValueRange cotangents,
   int64_t axis = getAxis();
   return scatterVjp(
       b, getReduction(), getX(), dy, gradients, [&]() -> Value { return b.gatherElements(dy, getIndices(), axis); },
-      [&]() -> Value { return b.scatterElements(dy, getIndices(), b.splatLike(0, getUpdates()), axis, Reduction::None); });
+      [&]() -> Value {
+        return b.scatterElements(dy, getIndices(), b.splatLike(0, getUpdates()), axis, Reduction::None);
+      });
 }
 
 // ---- sort --------------------------------------------------------------------------------------------------------------------
 
-LogicalResult SortOp::inferReturnTypes(MLIRContext *context, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult SortOp::inferReturnTypes(MLIRContext *context, std::optional<Location> location, Adaptor adaptor,
+                                       SmallVectorImpl<Type> &types) {
   RankedTensorType x = typeOf(adaptor.getX());
   if (failed(verifyAxis(location, adaptor.getAxis(), x))) // C1
     return failure();

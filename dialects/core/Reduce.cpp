@@ -26,10 +26,11 @@ static LogicalResult verifyAxis(std::optional<Location> location, int64_t axis, 
 
 // ---- reduce ------------------------------------------------------------------------------------------------------------------
 
-LogicalResult ReduceOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult ReduceOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                         SmallVectorImpl<Type> &types) {
   RankedTensorType x = typeOf(adaptor.getX());
-  if (failed(verifyAxes(location, "axes", adaptor.getAxes(), x.getRank(), true)) ||  // C1
-      failed(verifyKind(location, adaptor.getKind(), x.getElementType())))           // C2
+  if (failed(verifyAxes(location, "axes", adaptor.getAxes(), x.getRank(), true)) || // C1
+      failed(verifyKind(location, adaptor.getKind(), x.getElementType())))          // C2
     return failure();
   SmallVector<int64_t> shape;
   for (int64_t axis = 0; axis < x.getRank(); ++axis)
@@ -84,7 +85,8 @@ LogicalResult ReduceOp::buildVjp(CoreBuilder &b, ValueRange cotangents, SmallVec
 
 // ---- arg_reduce --------------------------------------------------------------------------------------------------------------
 
-LogicalResult ArgReduceOp::inferReturnTypes(MLIRContext *context, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult ArgReduceOp::inferReturnTypes(MLIRContext *context, std::optional<Location> location, Adaptor adaptor,
+                                            SmallVectorImpl<Type> &types) {
   RankedTensorType x = typeOf(adaptor.getX());
   if (failed(verifyAxis(location, adaptor.getAxis(), x))) // C1
     return failure();
@@ -103,9 +105,10 @@ LogicalResult ArgReduceOp::buildVjp(CoreBuilder &, ValueRange, SmallVectorImpl<V
 
 // ---- scan --------------------------------------------------------------------------------------------------------------------
 
-LogicalResult ScanOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult ScanOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                       SmallVectorImpl<Type> &types) {
   RankedTensorType x = typeOf(adaptor.getX());
-  if (failed(verifyAxis(location, adaptor.getAxis(), x)) ||               // C1
+  if (failed(verifyAxis(location, adaptor.getAxis(), x)) ||                // C1
       failed(verifyKind(location, adaptor.getKind(), x.getElementType()))) // C2
     return failure();
   types.push_back(x);
@@ -125,14 +128,18 @@ LogicalResult ScanOp::buildVjp(CoreBuilder &b, ValueRange cotangents, SmallVecto
 
 // ---- window_reduce -----------------------------------------------------------------------------------------------------------
 
-LogicalResult WindowReduceOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult WindowReduceOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                               SmallVectorImpl<Type> &types) {
   RankedTensorType x = typeOf(adaptor.getX());
   int64_t rank = x.getRank();
-  ArrayRef<int64_t> size = adaptor.getSize(), strides = adaptor.getStrides(), dilations = adaptor.getDilations(), low = adaptor.getPadLow(),
-                    high = adaptor.getPadHigh();
-  if (failed(verifyList(location, "size", size, rank, 1)) || failed(verifyList(location, "strides", strides, rank, 1)) || // C1
-      failed(verifyList(location, "dilations", dilations, rank, 1)) || failed(verifyList(location, "pad_low", low, rank, 0)) ||
-      failed(verifyList(location, "pad_high", high, rank, 0)) || failed(verifyKind(location, adaptor.getKind(), x.getElementType()))) // C2
+  ArrayRef<int64_t> size = adaptor.getSize(), strides = adaptor.getStrides(), dilations = adaptor.getDilations(),
+                    low = adaptor.getPadLow(), high = adaptor.getPadHigh();
+  if (failed(verifyList(location, "size", size, rank, 1)) ||
+      failed(verifyList(location, "strides", strides, rank, 1)) || // C1
+      failed(verifyList(location, "dilations", dilations, rank, 1)) ||
+      failed(verifyList(location, "pad_low", low, rank, 0)) ||
+      failed(verifyList(location, "pad_high", high, rank, 0)) ||
+      failed(verifyKind(location, adaptor.getKind(), x.getElementType()))) // C2
     return failure();
   SmallVector<int64_t> shape;
   for (int64_t axis = 0; axis < rank; ++axis) {
@@ -150,7 +157,8 @@ LogicalResult WindowReduceOp::inferReturnTypes(MLIRContext *, std::optional<Loca
 }
 
 /// The cotangent of one window position, put where the elements lie that the position reads in padded x.
-static Expr spreadToWindow(CoreBuilder &b, Value dy, const Sizes &padded, ArrayRef<int64_t> offset, ArrayRef<int64_t> strides) {
+static Expr spreadToWindow(CoreBuilder &b, Value dy, const Sizes &padded, ArrayRef<int64_t> offset,
+                           ArrayRef<int64_t> strides) {
   Sizes low, high;
   SmallVector<int64_t> interior;
   OpFoldResult one = b.builder.getIndexAttr(1);
@@ -171,7 +179,8 @@ LogicalResult WindowReduceOp::buildVjp(CoreBuilder &b, ValueRange cotangents, Sm
     return success();
   bool isSum = getKind() == Reduction::Sum, isMax = getKind() == Reduction::Max;
   if (!isSum && !isMax && getKind() != Reduction::Min) // C4
-    return mlir::emitError(b.loc, "the derivative of window_reduce ") << stringifyReduction(getKind()) << " is not known";
+    return mlir::emitError(b.loc, "the derivative of window_reduce ")
+           << stringifyReduction(getKind()) << " is not known";
   Type element = typeOf(getX()).getElementType();
   Expr dy = b.expr(cotangents[0]);
   ArrayRef<int64_t> size = getSize(), strides = getStrides(), dilations = getDilations();

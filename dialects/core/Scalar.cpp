@@ -8,7 +8,8 @@ using namespace mlir;
 namespace mlc::core {
 
 Type signless(Type element) {
-  return element.isUnsignedInteger() ? IntegerType::get(element.getContext(), element.getIntOrFloatBitWidth()) : element;
+  return element.isUnsignedInteger() ? IntegerType::get(element.getContext(), element.getIntOrFloatBitWidth())
+                                     : element;
 }
 
 static TypedAttr numberAttr(Type type, double value) {
@@ -94,10 +95,14 @@ Value ScalarBuilder::power(Value x, Value y) {
 }
 
 Value ScalarBuilder::maximum(Value x, Value y) {
-  return isFloat() ? make<arith::MaximumFOp>(x, y) : isUnsigned() ? make<arith::MaxUIOp>(x, y) : make<arith::MaxSIOp>(x, y);
+  return isFloat()      ? make<arith::MaximumFOp>(x, y)
+         : isUnsigned() ? make<arith::MaxUIOp>(x, y)
+                        : make<arith::MaxSIOp>(x, y);
 }
 Value ScalarBuilder::minimum(Value x, Value y) {
-  return isFloat() ? make<arith::MinimumFOp>(x, y) : isUnsigned() ? make<arith::MinUIOp>(x, y) : make<arith::MinSIOp>(x, y);
+  return isFloat()      ? make<arith::MinimumFOp>(x, y)
+         : isUnsigned() ? make<arith::MinUIOp>(x, y)
+                        : make<arith::MinSIOp>(x, y);
 }
 
 // Shifting by the width or more is poison in arith.
@@ -110,7 +115,8 @@ Value ScalarBuilder::shiftRight(Value x, Value y) {
   unsigned width = t.getIntOrFloatBitWidth();
   Value fits = make<arith::CmpIOp>(arith::CmpIPredicate::ult, y, constant(width));
   if (isUnsigned())
-    return make<arith::SelectOp>(fits, make<arith::ShRUIOp>(x, make<arith::SelectOp>(fits, y, constant(0))), constant(0));
+    return make<arith::SelectOp>(fits, make<arith::ShRUIOp>(x, make<arith::SelectOp>(fits, y, constant(0))),
+                                 constant(0));
   return make<arith::ShRSIOp>(x, make<arith::SelectOp>(fits, y, constant(width - 1)));
 }
 
@@ -122,7 +128,8 @@ Value ScalarBuilder::compare(Comparison predicate, Value x, Value y) {
     static const F predicates[] = {F::OEQ, F::UNE, F::OLT, F::OLE, F::OGT, F::OGE};
     return make<arith::CmpFOp>(predicates[static_cast<int>(predicate)], x, y);
   }
-  const I predicates[] = {I::eq, I::ne, u ? I::ult : I::slt, u ? I::ule : I::sle, u ? I::ugt : I::sgt, u ? I::uge : I::sge};
+  const I predicates[] = {
+      I::eq, I::ne, u ? I::ult : I::slt, u ? I::ule : I::sle, u ? I::ugt : I::sgt, u ? I::uge : I::sge};
   return make<arith::CmpIOp>(predicates[static_cast<int>(predicate)], x, y);
 }
 
@@ -135,7 +142,8 @@ Value ScalarBuilder::cast(Value x, Type to) {
   if (to.isInteger(1))
     return compare(Comparison::NE, x, constant(0));
   if (isFloat() && isa<FloatType>(to)) {
-    if (fromWidth == toWidth || (fromWidth < 32 && toWidth < 32)) { // f16 and bf16, the 8-bit ones: neither contains the other
+    if (fromWidth == toWidth ||
+        (fromWidth < 32 && toWidth < 32)) { // f16 and bf16, the 8-bit ones: neither contains the other
       Type wide = Float32Type::get(context);
       return make<arith::TruncFOp>(target, make<arith::ExtFOp>(wide, x));
     }
@@ -190,7 +198,8 @@ TypedAttr ScalarBuilder::neutral(Reduction kind) {
     if (auto floatType = dyn_cast<FloatType>(type)) {
       const llvm::fltSemantics &semantics = floatType.getFloatSemantics();
       bool hasInfinity = APFloat::semanticsHasInf(semantics);
-      return FloatAttr::get(floatType, hasInfinity ? APFloat::getInf(semantics, isMax) : APFloat::getLargest(semantics, isMax));
+      return FloatAttr::get(floatType,
+                            hasInfinity ? APFloat::getInf(semantics, isMax) : APFloat::getLargest(semantics, isMax));
     }
     unsigned width = type.getIntOrFloatBitWidth();
     APInt value = isUnsigned() ? (isMax ? APInt::getMinValue(width) : APInt::getMaxValue(width))

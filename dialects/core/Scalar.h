@@ -16,7 +16,9 @@ struct ScalarBuilder {
   mlir::Location loc;
   mlir::Type t;
 
-  template <typename Op, typename... Args> Value make(Args &&...args) { return Op::create(b, loc, std::forward<Args>(args)...); }
+  template <typename Op, typename... Args> Value make(Args &&...args) {
+    return Op::create(b, loc, std::forward<Args>(args)...);
+  }
   bool isFloat() const { return mlir::isa<mlir::FloatType>(t); }
   bool isUnsigned() const { return core::isUnsigned(t); }
 

@@ -17,25 +17,28 @@ static Sizes mixedSizes(MLIRContext *context, ArrayRef<int64_t> fixed, ValueRang
 }
 
 /// One entry for each of `rank` dimensions, one value for each dynamic one, none below `least`.
-LogicalResult verifyList(std::optional<Location> location, StringRef name, ArrayRef<int64_t> fixed, size_t dynamicCount, int64_t rank,
-                         int64_t least) {
+LogicalResult verifyList(std::optional<Location> location, StringRef name, ArrayRef<int64_t> fixed, size_t dynamicCount,
+                         int64_t rank, int64_t least) {
   if (static_cast<int64_t>(fixed.size()) != rank)
     return emitOptionalError(location, name, " has ", fixed.size(), " entries for ", rank, " dimensions");
   if (static_cast<size_t>(llvm::count_if(fixed, ShapedType::isDynamic)) != dynamicCount)
-    return emitOptionalError(location, name, " has ", dynamicCount, " values for ", llvm::count_if(fixed, ShapedType::isDynamic), " dynamic entries");
+    return emitOptionalError(location, name, " has ", dynamicCount, " values for ",
+                             llvm::count_if(fixed, ShapedType::isDynamic), " dynamic entries");
   for (int64_t value : fixed)
     if (!ShapedType::isDynamic(value) && value < least)
       return emitOptionalError(location, name, " has ", value, ", which is less than ", least);
   return success();
 }
 /// Attributes have no dynamic entries.
-LogicalResult verifyList(std::optional<Location> location, StringRef name, ArrayRef<int64_t> values, int64_t rank, int64_t least) {
+LogicalResult verifyList(std::optional<Location> location, StringRef name, ArrayRef<int64_t> values, int64_t rank,
+                         int64_t least) {
   for (int64_t value : values)
     if (value < least)
       return emitOptionalError(location, name, " has ", value, ", which is less than ", least);
   return verifyList(location, name, values, 0, rank, least);
 }
-LogicalResult verifyAxes(std::optional<Location> location, StringRef name, ArrayRef<int64_t> axes, int64_t rank, bool increasing) {
+LogicalResult verifyAxes(std::optional<Location> location, StringRef name, ArrayRef<int64_t> axes, int64_t rank,
+                         bool increasing) {
   llvm::SmallSet<int64_t, 8> seen;
   int64_t last = -1;
   for (int64_t axis : axes) {
@@ -56,7 +59,8 @@ static bool isDifferentiable(Value x) { return isa<FloatType>(typeOf(x).getEleme
 
 Sizes BroadcastOp::getMixedSizes() { return mixedSizes(getContext(), getStaticSizes(), getSizes()); }
 
-LogicalResult BroadcastOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult BroadcastOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                            SmallVectorImpl<Type> &types) {
   RankedTensorType x = typeOf(adaptor.getX());
   ArrayRef<int64_t> shape = adaptor.getStaticSizes(), axes = adaptor.getAxes();
   if (failed(verifyList(location, "sizes", shape, adaptor.getSizes().size(), shape.size(), 0))) // C3
@@ -67,7 +71,8 @@ LogicalResult BroadcastOp::inferReturnTypes(MLIRContext *, std::optional<Locatio
     return failure();
   for (auto [size, axis] : llvm::zip(x.getShape(), axes))
     if (!ShapedType::isDynamic(size) && size != 1 && size != shape[axis]) // C2
-      return emitOptionalError(location, "cannot broadcast ", x, ": size ", size, " is neither 1 nor that of result dimension ", axis);
+      return emitOptionalError(location, "cannot broadcast ", x, ": size ", size,
+                               " is neither 1 nor that of result dimension ", axis);
   types.push_back(RankedTensorType::get(shape, x.getElementType()));
   return success();
 }
@@ -92,14 +97,16 @@ LogicalResult BroadcastOp::buildVjp(CoreBuilder &b, ValueRange cotangents, Small
 
 Sizes ReshapeOp::getMixedSizes() { return mixedSizes(getContext(), getStaticSizes(), getSizes()); }
 
-LogicalResult ReshapeOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult ReshapeOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                          SmallVectorImpl<Type> &types) {
   RankedTensorType x = typeOf(adaptor.getX());
   ArrayRef<int64_t> shape = adaptor.getStaticSizes();
   if (failed(verifyList(location, "sizes", shape, adaptor.getSizes().size(), shape.size(), 0))) // C1
     return failure();
   auto y = RankedTensorType::get(shape, x.getElementType());
   if (x.hasStaticShape() && y.hasStaticShape() && x.getNumElements() != y.getNumElements()) // C2
-    return emitOptionalError(location, "cannot reshape ", x, " of ", x.getNumElements(), " elements to ", y, " of ", y.getNumElements());
+    return emitOptionalError(location, "cannot reshape ", x, " of ", x.getNumElements(), " elements to ", y, " of ",
+                             y.getNumElements());
   types.push_back(y);
   return success();
 }
@@ -113,7 +120,8 @@ LogicalResult ReshapeOp::buildVjp(CoreBuilder &b, ValueRange cotangents, SmallVe
 
 // ---- transpose ---------------------------------------------------------------------------------------------------------------
 
-LogicalResult TransposeOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult TransposeOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                            SmallVectorImpl<Type> &types) {
   RankedTensorType x = typeOf(adaptor.getX());
   ArrayRef<int64_t> permutation = adaptor.getPermutation();
   if (static_cast<int64_t>(permutation.size()) != x.getRank()) // C1
@@ -139,17 +147,21 @@ LogicalResult TransposeOp::buildVjp(CoreBuilder &b, ValueRange cotangents, Small
 Sizes SliceOp::getMixedStarts() { return mixedSizes(getContext(), getStaticStarts(), getStarts()); }
 Sizes SliceOp::getMixedSizes() { return mixedSizes(getContext(), getStaticSizes(), getSizes()); }
 
-LogicalResult SliceOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult SliceOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                        SmallVectorImpl<Type> &types) {
   RankedTensorType x = typeOf(adaptor.getX());
-  ArrayRef<int64_t> starts = adaptor.getStaticStarts(), sizes = adaptor.getStaticSizes(), strides = adaptor.getStrides();
+  ArrayRef<int64_t> starts = adaptor.getStaticStarts(), sizes = adaptor.getStaticSizes(),
+                    strides = adaptor.getStrides();
   if (failed(verifyList(location, "starts", starts, adaptor.getStarts().size(), x.getRank(), 0)) || // C1, C2
       failed(verifyList(location, "sizes", sizes, adaptor.getSizes().size(), x.getRank(), 0)) ||
       failed(verifyList(location, "strides", strides, x.getRank(), 1)))
     return failure();
   for (int64_t axis = 0; axis < x.getRank(); ++axis) {
     int64_t size = sizes[axis], start = ShapedType::isDynamic(starts[axis]) ? 0 : starts[axis];
-    if (!ShapedType::isDynamic(size) && !x.isDynamicDim(axis) && size > 0 && start + (size - 1) * strides[axis] >= x.getDimSize(axis)) // C3
-      return emitOptionalError(location, "slice leaves dimension ", axis, " of ", x, ": start ", start, ", size ", size, ", stride ", strides[axis]);
+    if (!ShapedType::isDynamic(size) && !x.isDynamicDim(axis) && size > 0 &&
+        start + (size - 1) * strides[axis] >= x.getDimSize(axis)) // C3
+      return emitOptionalError(location, "slice leaves dimension ", axis, " of ", x, ": start ", start, ", size ", size,
+                               ", stride ", strides[axis]);
   }
   types.push_back(x.clone(sizes));
   return success();
@@ -178,7 +190,8 @@ LogicalResult SliceOp::buildVjp(CoreBuilder &b, ValueRange cotangents, SmallVect
 
 // ---- reverse -----------------------------------------------------------------------------------------------------------------
 
-LogicalResult ReverseOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult ReverseOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                          SmallVectorImpl<Type> &types) {
   RankedTensorType x = typeOf(adaptor.getX());
   if (failed(verifyAxes(location, "axes", adaptor.getAxes(), x.getRank(), false))) // C1
     return failure();
@@ -198,7 +211,8 @@ LogicalResult ReverseOp::buildVjp(CoreBuilder &b, ValueRange cotangents, SmallVe
 Sizes PadOp::getMixedLow() { return mixedSizes(getContext(), getStaticLow(), getLow()); }
 Sizes PadOp::getMixedHigh() { return mixedSizes(getContext(), getStaticHigh(), getHigh()); }
 
-LogicalResult PadOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult PadOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                      SmallVectorImpl<Type> &types) {
   RankedTensorType x = typeOf(adaptor.getX()), value = typeOf(adaptor.getValue());
   ArrayRef<int64_t> low = adaptor.getStaticLow(), high = adaptor.getStaticHigh(), interior = adaptor.getInterior();
   if (failed(verifyList(location, "low", low, adaptor.getLow().size(), x.getRank(), 0)) || // C1, C2
@@ -210,7 +224,8 @@ LogicalResult PadOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc
   SmallVector<int64_t> shape;
   for (int64_t axis = 0; axis < x.getRank(); ++axis) {
     int64_t size = x.getDimSize(axis);
-    bool isDynamic = ShapedType::isDynamic(size) || ShapedType::isDynamic(low[axis]) || ShapedType::isDynamic(high[axis]);
+    bool isDynamic =
+        ShapedType::isDynamic(size) || ShapedType::isDynamic(low[axis]) || ShapedType::isDynamic(high[axis]);
     int64_t inner = size == 0 ? 0 : (size - 1) * (interior[axis] + 1) + 1;
     shape.push_back(isDynamic ? ShapedType::kDynamic : low[axis] + inner + high[axis]);
   }
@@ -236,7 +251,8 @@ LogicalResult PadOp::buildVjp(CoreBuilder &b, ValueRange cotangents, SmallVector
 
 // ---- concat ------------------------------------------------------------------------------------------------------------------
 
-LogicalResult ConcatOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor, SmallVectorImpl<Type> &types) {
+LogicalResult ConcatOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                         SmallVectorImpl<Type> &types) {
   if (adaptor.getValues().empty()) // C1
     return emitOptionalError(location, "concat of no values");
   RankedTensorType first = typeOf(adaptor.getValues()[0]);
@@ -255,7 +271,8 @@ LogicalResult ConcatOp::inferReturnTypes(MLIRContext *, std::optional<Location> 
       else if (ShapedType::isDynamic(size))
         size = own;
       else if (!ShapedType::isDynamic(own) && own != size) // C2
-        return emitOptionalError(location, "cannot concatenate ", first, " and ", type, ": sizes of dimension ", dim, " differ");
+        return emitOptionalError(location, "cannot concatenate ", first, " and ", type, ": sizes of dimension ", dim,
+                                 " differ");
     }
   }
   types.push_back(first.clone(shape));

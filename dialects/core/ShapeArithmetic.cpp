@@ -39,8 +39,8 @@ template <typename Op> static Value existing(OpBuilder &b, OpFoldResult x, OpFol
   };
   Value anchor = isa<Value>(x) ? llvm::cast<Value>(x) : llvm::cast<Value>(y);
   for (Operation *user : anchor.getUsers())
-    if (isa<Op>(user) && user->getNumOperands() == 2 && isOperand(user->getOperand(0), x) && isOperand(user->getOperand(1), y) &&
-        isVisible(b, user))
+    if (isa<Op>(user) && user->getNumOperands() == 2 && isOperand(user->getOperand(0), x) &&
+        isOperand(user->getOperand(1), y) && isVisible(b, user))
       return user->getResult(0);
   return {};
 }
@@ -145,7 +145,8 @@ static DimSource sourceOfDim(OpBuilder &b, Value v, int64_t axis) {
       continue;
     }
     if (auto window = dyn_cast<WindowReduceOp>(op)) {
-      if (window.getSize()[axis] != 1 || window.getStrides()[axis] != 1 || window.getPadLow()[axis] != 0 || window.getPadHigh()[axis] != 0)
+      if (window.getSize()[axis] != 1 || window.getStrides()[axis] != 1 || window.getPadLow()[axis] != 0 ||
+          window.getPadHigh()[axis] != 0)
         return {{}, v, axis};
       v = window.getX();
       continue;
@@ -373,13 +374,15 @@ std::optional<Sizes> CoreBuilder::elements(Value v) {
       sizes.push_back(builder.getIndexAttr(*constant));
       continue;
     }
-    if (auto indexCast = element.getDefiningOp<arith::IndexCastOp>(); indexCast && indexCast.getIn().getType().isIndex()) {
+    if (auto indexCast = element.getDefiningOp<arith::IndexCastOp>();
+        indexCast && indexCast.getIn().getType().isIndex()) {
       sizes.push_back(indexCast.getIn());
       continue;
     }
     if (!element.getType().isSignlessInteger())
       return {};
-    sizes.push_back(normalized(builder, builder.createOrFold<arith::IndexCastOp>(loc, builder.getIndexType(), element)));
+    sizes.push_back(
+        normalized(builder, builder.createOrFold<arith::IndexCastOp>(loc, builder.getIndexType(), element)));
   }
   return sizes;
 }
@@ -395,7 +398,8 @@ std::optional<SmallVector<int64_t>> CoreBuilder::constantInts(Value v) {
 
 Expr CoreBuilder::fromElements(const Sizes &values, Type element, bool scalar) {
   assert(!scalar || values.size() == 1);
-  auto type = scalar ? RankedTensorType::get({}, element) : RankedTensorType::get({static_cast<int64_t>(values.size())}, element);
+  auto type = scalar ? RankedTensorType::get({}, element)
+                     : RankedTensorType::get({static_cast<int64_t>(values.size())}, element);
   if (std::optional<SmallVector<int64_t>> numbers = getConstantIntValues(values)) {
     SmallVector<APInt> bits;
     for (int64_t number : *numbers)
@@ -443,8 +447,9 @@ bool CoreBuilder::isShapeArithmetic(ValueRange values) {
   bool hasValue = false;
   for (Value v : values) {
     RankedTensorType type = typeOf(v);
-    if (type.getRank() > 1 || !type.hasStaticShape() || type.getNumElements() > shapeElementsMax || !type.getElementType().isSignlessInteger() ||
-        type.getElementType().isInteger(1) || !isa_and_nonnull<ConstantOp, tensor::FromElementsOp>(v.getDefiningOp()))
+    if (type.getRank() > 1 || !type.hasStaticShape() || type.getNumElements() > shapeElementsMax ||
+        !type.getElementType().isSignlessInteger() || type.getElementType().isInteger(1) ||
+        !isa_and_nonnull<ConstantOp, tensor::FromElementsOp>(v.getDefiningOp()))
       return false;
     hasValue |= isa<tensor::FromElementsOp>(v.getDefiningOp());
   }
@@ -510,7 +515,7 @@ Value CoreBuilder::shapeCompare(Comparison predicate, Value x, Value y) {
       m = n = 0;
     if (!m || !n)
       return {};
-    const bool results[] = {*m == *n, *m != *n, *m < *n, *m <= *n, *m > *n, *m >= *n};
+    const bool results[] = {*m == *n, *m != *n, *m<*n, *m <= *n, *m> * n, *m >= *n};
     result.push_back(results[static_cast<int>(predicate)]);
   }
   SmallVector<int64_t> shape;

@@ -100,7 +100,8 @@ static std::optional<SmallVector<int64_t>> addedUnits(ReshapeOp op) {
   Sizes sizes = op.getMixedSizes();
   int64_t axis = 0;
   for (int64_t at = 0; at < to.getRank(); ++at) {
-    if (axis < from.getRank() && (from.getDimSize(axis) == to.getDimSize(at)) && (!to.isDynamicDim(at) || hasSize(op.getX(), axis, sizes[at]))) {
+    if (axis < from.getRank() && (from.getDimSize(axis) == to.getDimSize(at)) &&
+        (!to.isDynamicDim(at) || hasSize(op.getX(), axis, sizes[at]))) {
       map.push_back(at);
       ++axis;
     } else if (to.getDimSize(at) != 1) {

@@ -5,6 +5,7 @@
 
 #include "mlc/abi.h"
 
+// clang-format off: a table
 #define FIELDS(F)                                                                                                      \
   F(mlc_call, inputs, 0)                                                                                               \
   F(mlc_call, outputs, 8) F(mlc_call, dims, 16) F(mlc_call, weights, 24) F(mlc_call, state, 32) F(mlc_call, arena, 40) \
@@ -49,6 +50,7 @@
                                                                                   F(mlc_program, device_kernel_count,  \
                                                                                     276)                               \
                                                                                       F(mlc_program, device_arch, 280)
+// clang-format on
 
 #define SIZES(S)                                                                                                       \
   S(mlc_call, 80)                                                                                                      \

@@ -138,10 +138,11 @@ void declare(Options &options, CommandLine &line) {
   options.value("--shape", "INPUT=1x3x224x224",
                 "the shape of an input, \"?\" for a size that stays dynamic; may be repeated",
                 [&compile](StringRef text) { return readShape(text, compile.shapes); });
-  options.value("--input-value", "INPUT=@FILE.npy|.pb",
-                "make an input constant: the library has no such input, and what depends on it (axes, new shapes, sizes) "
-                "is known to the compiler; may be repeated",
-                [&compile](StringRef text) { return readInputValue(text, compile.inputValues); });
+  options.value(
+      "--input-value", "INPUT=@FILE.npy|.pb",
+      "make an input constant: the library has no such input, and what depends on it (axes, new shapes, sizes) "
+      "is known to the compiler; may be repeated",
+      [&compile](StringRef text) { return readInputValue(text, compile.inputValues); });
   options.heading("target");
   options.value("--target", "cpu|cuda:sm_80|cuda:sm_90a", "what the library's code runs on (default: cpu)",
                 [&compile](StringRef text) -> std::optional<std::string> {

@@ -59,8 +59,8 @@ typedef struct mlc_program {
   const mlc_state_slot *state_slots;
   const char *cpu_features; /// comma-separated names as in /proc/cpuinfo that create checks; "" for none. A name that
                             /// the runtime does not know (runtime/src/Cpu.cpp) is an error, too
-  const char *const *device_images; /// PTX texts (null-terminated strings), best first; null on the CPU. Each kernel
-                                    /// comes from the first image that holds it and whose .target the device can run
+  const char *const *device_images;  /// PTX texts (null-terminated strings), best first; null on the CPU. Each kernel
+                                     /// comes from the first image that holds it and whose .target the device can run
   const char *const *device_kernels; /// kernel names, by the index that mlc_rt_launch receives
   int32_t device_image_count, device_kernel_count;
   const char *device_arch; /// "sm_80", for messages; null on the CPU

@@ -144,3 +144,12 @@ func.func @slice_empty(%x: tensor<8xf32>) -> tensor<0xf32> {
   %0 = core.slice %x starts = [8] sizes = [0] strides = [1] : tensor<8xf32> to tensor<0xf32>
   return %0 : tensor<0xf32>
 }
+
+// -----
+// Nothing to move, and strides of an empty shape that nobody should have to compute.
+// CHECK-LABEL: func @reshape_empty
+// CHECK: tensor.empty() : tensor<3x0xf32>
+func.func @reshape_empty(%x: tensor<0x3xf32>) -> tensor<3x0xf32> {
+  %0 = core.reshape %x sizes = [3, 0] : tensor<0x3xf32> to tensor<3x0xf32>
+  return %0 : tensor<3x0xf32>
+}
