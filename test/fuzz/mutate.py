@@ -18,6 +18,7 @@ import sys
 import tempfile
 
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto, helper
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -265,7 +266,10 @@ def nest(model, rng):
         node = model.graph.node.add(op_type=rng.choice(["If", "Loop", "Scan"]), input=[rng.choice(names_of(model))])
         node.output.extend(value.name for value in model.graph.output)
         for name in rng.choice([["then_branch", "else_branch"], ["body"], ["then_branch"]]):
-            node.attribute.append(helper.make_attribute(name, inner))
+            try:
+                node.attribute.append(helper.make_attribute(name, inner))
+            except DecodeError:  # Python's protobuf copies at most 100 levels
+                return
 
 
 def add_function(model, rng):
