@@ -38,17 +38,20 @@ static Values preluPerChannel(Node &n, CoreBuilder &b) {
   return preluWith(n, b, slope);
 }
 
+/// exp(x) - 1 for x <= 0, exact near 0; above it stays finite, and so does the derivative of the side that is not chosen.
+static Expr expm1Below(CoreBuilder &b, Expr x) { return b.unary("expm1", b.minimum(x, 0.0)); }
+
 static Values elu(Node &n, CoreBuilder &b) {
   n.ignoreAttr("consumed_inputs");
   Expr x = n.in(0);
-  return b.select(b.compare(Comparison::GT, x, 0.0), x, (b.exp(x) - 1.0) * n.f32("alpha", 1));
+  return b.select(b.compare(Comparison::GT, x, 0.0), x, expm1Below(b, x) * n.f32("alpha", 1));
 }
 
 static Values seluWith(Node &n, CoreBuilder &b, double alphaAbsent, double gammaAbsent) {
   n.ignoreAttr("consumed_inputs");
   Expr x = n.in(0);
   double alpha = n.f32("alpha", alphaAbsent), gamma = n.f32("gamma", gammaAbsent);
-  return b.select(b.compare(Comparison::GT, x, 0.0), x * gamma, (b.exp(x) * alpha - alpha) * gamma);
+  return b.select(b.compare(Comparison::GT, x, 0.0), x * gamma, expm1Below(b, x) * alpha * gamma);
 }
 static Values seluRounded(Node &n, CoreBuilder &b) { return seluWith(n, b, 1.6732f, 1.0507f); }
 static Values selu(Node &n, CoreBuilder &b) {
@@ -60,7 +63,7 @@ static Values celu(Node &n, CoreBuilder &b) {
   double alpha = n.f32("alpha", 1);
   if (!n.check(alpha != 0, "alpha is 0"))
     return llvm::failure();
-  return b.maximum(x, 0.0) + b.minimum((b.exp(x / alpha) - 1.0) * alpha, 0.0);
+  return b.maximum(x, 0.0) + b.minimum(b.unary("expm1", x / alpha) * alpha, 0.0);
 }
 
 static Values thresholdedRelu(Node &n, CoreBuilder &b) {

@@ -171,14 +171,14 @@ static Expr spreadToWindow(CoreBuilder &b, Value dy, const Sizes &padded, ArrayR
   return b.pad(dy, b.splat(0, CoreBuilder::elementOf(dy)), low, high, interior);
 }
 
-// For every position of the window: what it read is a strided slice of padded x. sum: dy goes to all of them; max, min: to the first
-// position that has the extreme. The sum over positions is cut back to x.
+// For every position of the window: what it read is a strided slice of padded x. sum: dy goes to all of them; max: to the first
+// position that has the largest. The sum over positions is cut back to x.
 LogicalResult WindowReduceOp::buildVjp(CoreBuilder &b, ValueRange cotangents, SmallVectorImpl<Value> &gradients) {
   gradients.assign(1, {});
   if (!isDifferentiable(getX()))
     return success();
   bool isSum = getKind() == Reduction::Sum, isMax = getKind() == Reduction::Max;
-  if (!isSum && !isMax && getKind() != Reduction::Min) // C4
+  if (!isSum && !isMax) // C4
     return mlir::emitError(b.loc, "the derivative of window_reduce ")
            << stringifyReduction(getKind()) << " is not known";
   Type element = typeOf(getX()).getElementType();
@@ -190,8 +190,8 @@ LogicalResult WindowReduceOp::buildVjp(CoreBuilder &b, ValueRange cotangents, Sm
     high.push_back(b.builder.getIndexAttr(getPadHigh()[axis]));
     padded.push_back(b.indexSum(xSize, b.builder.getIndexAttr(getPadLow()[axis] + getPadHigh()[axis])));
   }
-  double neutral = isMax ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
-  Value xPadded = isSum ? Value() : Value(b.pad(getX(), b.splat(neutral, element), low, high));
+  Value xPadded =
+      isSum ? Value() : Value(b.pad(getX(), b.splat(-std::numeric_limits<double>::infinity(), element), low, high));
   Sizes ySizes = b.dims(getY());
   SmallVector<int64_t> position(size.size(), 0), offset(size.size(), 0);
   Expr sum, taken;

@@ -69,7 +69,7 @@ def Core_WindowReduceOp : Core_Math<"window_reduce"> {
     C1. size, strides, dilations, pad_low and pad_high have one entry for each dimension of x; the first three are positive, pads not negative.
     C2. kind is not none; `and` and `or` need integers.
     C3. The window fits: x + pads >= (size - 1) * dilation + 1 (checked for static sizes).
-    C4. The derivative is known for sum, max and min; of several equal extremes the first one has it.
+    C4. The derivative is known for sum and max; of several equal maxima the first one has it.
 
     ```mlir
     %y = core.window_reduce max %x size = [1, 1, 2, 2] strides = [1, 1, 2, 2] dilations = [1, 1, 1, 1]
