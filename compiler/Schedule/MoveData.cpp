@@ -127,6 +127,17 @@ struct MoveData : mlc::impl::MoveDataBase<MoveData> {
         if (fill.getResult(0).use_empty())
           fill.erase();
       }
+      // CSE shares equal fills and empty tensors; an insertion needs one of its own, or it works on a copy.
+      SmallVector<tensor::InsertSliceOp> insertions(function.getOps<tensor::InsertSliceOp>());
+      for (tensor::InsertSliceOp insertion : insertions) {
+        Operation *destination = insertion.getDest().getDefiningOp();
+        auto filler = dyn_cast_or_null<linalg::GenericOp>(destination);
+        bool isFresh = isa_and_nonnull<tensor::EmptyOp>(destination) || (filler && filler.getNumDpsInputs() == 0);
+        if (!isFresh || insertion.getDest().hasOneUse())
+          continue;
+        OpBuilder b(insertion);
+        insertion.getDestMutable().assign(b.clone(*destination)->getResult(0));
+      }
     }
   }
 };

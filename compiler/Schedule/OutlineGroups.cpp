@@ -105,6 +105,7 @@ private:
   MLIRContext *context;
   Value call;
   DenseMap<Value, Value> memory, scalars;
+  llvm::DenseSet<Value> making; // whose memory is being decided
   DenseMap<Value, Placement> placements;
   DenseMap<int64_t, Value> dims;     // by symbol
   DenseMap<Value, unsigned> outputs; // buffer owner -> number of the result that it is
@@ -287,6 +288,17 @@ FailureOr<Value> EntryOutliner::scalarOf(Value value) {
     auto argument = dyn_cast<BlockArgument>(size.getSource());
     if (axis && argument && argument.getOwner() == &source.getBody().front()) {
       result = dim(all.symbols.find(source, argument.getArgNumber(), *axis));
+    } else if (axis && (ownsBuffer(size.getSource()) || size.getSource().getDefiningOp<tensor::InsertSliceOp>())) {
+      // Not through its memory: where that is may depend on its size.
+      auto type = cast<RankedTensorType>(size.getSource().getType());
+      if (!type.isDynamicDim(*axis)) {
+        result = arith::ConstantIndexOp::create(b, loc, type.getDimSize(*axis));
+      } else {
+        auto sizes = dynamicSizes(size.getSource());
+        if (failed(sizes))
+          return failure();
+        result = (*sizes)[type.getDynamicDimIndex(*axis)];
+      }
     } else {
       auto memref = memoryOf(size.getSource());
       auto index = scalarOf(size.getIndex());
@@ -382,7 +394,10 @@ Value EntryOutliner::subview(Value memref, ArrayRef<OpFoldResult> offsets, Array
 FailureOr<Value> EntryOutliner::memoryOf(Value tensor) {
   if (auto it = memory.find(tensor); it != memory.end())
     return it->second;
+  if (!making.insert(tensor).second)
+    return tensor.getDefiningOp()->emitError("the place of a value depends on itself");
   auto result = makeMemory(tensor);
+  making.erase(tensor);
   if (succeeded(result))
     memory[tensor] = *result;
   return result;
