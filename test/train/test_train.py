@@ -87,9 +87,12 @@ def test_wrong_labels(compiled, initial):
     """A label that is no class is the model's error, not a crash or a write outside memory."""
     path = compiled(initial, "--train", "--loss=cross_entropy", "--optimizer=sgd")
     with mlc_backend.Library(path) as library:
+        before = [library.param(info.name).copy() for info in library.params]
         for label in (10, -1, 1 << 40):
-            with pytest.raises(mlc_backend.MlcError):
+            with pytest.raises(mlc_backend.MlcError, match="label"):
                 step(library, np.zeros((1, 1, 8, 8), np.float32), np.array([label]))
+        for info, value in zip(library.params, before, strict=True):
+            np.testing.assert_array_equal(library.param(info.name), value, err_msg=f"{info.name} changed")
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
