@@ -100,13 +100,13 @@ def FuseElementwise : Pass<"fuse-elementwise", "::mlir::ModuleOp"> {
 }
 
 def MoveData : Pass<"move-data", "::mlir::ModuleOp"> {
-  let summary = "Turns pads into fills and insertions, standalone fills into generics, and returns the sizes of dynamic results";
+  let summary = "Turns standalone fills into generics and returns the sizes of dynamic results";
   let description = [{
     What is left for OutlineGroups are compute ops, views and insertions. Sizes of results are appended to the return, in terms of
     the arguments' sizes: they become @main_sizes.
 
     ```mlir
-    %p = tensor.pad %x low[1] high[1] { yield %zero }
+    %f = linalg.fill ins(%zero) outs(%empty) ; %p = tensor.insert_slice %x into %f[1] [4] [1]
     // becomes
     %f = linalg.generic { yield %zero } outs(%empty) ; %p = tensor.insert_slice %x into %f[1] [4] [1]
     ```

@@ -1,10 +1,10 @@
 // optimize (Emit.h): LLVM's usual pipeline. Kernels whose vectors and tiles our own passes have chosen are kept as they are: LLVM
 // must not unroll or vectorise them again. Kernels of kind "loops" rely on its vectoriser.
+#include "compiler/Emit/Optimize.h"
 #include "compiler/Emit/Emit.h"
 #include "llvm/Analysis/LoopInfo.h"
 #include "llvm/IR/Dominators.h"
 #include "llvm/IR/Module.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Transforms/Utils/LoopUtils.h"
 
@@ -19,13 +19,8 @@ static void keepLoops(Function &function) {
   }
 }
 
-void mlc::optimize(Module &module, TargetMachine &machine) {
-  for (Function &function : module)
-    if (StringRef kind = function.getFnAttribute("mlc-kind").getValueAsString();
-        !function.isDeclaration() && !kind.empty() && kind != "loops")
-      keepLoops(function);
-  PipelineTuningOptions tuning;
-  tuning.SLPVectorization = false; // finds nothing in kernels, and costs the most time of all passes
+void mlc::runDefaultPipeline(Module &module, TargetMachine &machine, OptimizationLevel level,
+                             PipelineTuningOptions tuning) {
   PassBuilder builder(&machine, tuning);
   LoopAnalysisManager loops;
   FunctionAnalysisManager functions;
@@ -36,5 +31,15 @@ void mlc::optimize(Module &module, TargetMachine &machine) {
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, components, modules);
-  builder.buildPerModuleDefaultPipeline(OptimizationLevel::O2).run(module, modules);
+  builder.buildPerModuleDefaultPipeline(level).run(module, modules);
+}
+
+void mlc::optimize(Module &module, TargetMachine &machine) {
+  for (Function &function : module)
+    if (StringRef kind = function.getFnAttribute("mlc-kind").getValueAsString();
+        !function.isDeclaration() && !kind.empty() && kind != "loops")
+      keepLoops(function);
+  PipelineTuningOptions tuning;
+  tuning.SLPVectorization = false; // finds nothing in kernels, and costs the most time of all passes
+  runDefaultPipeline(module, machine, OptimizationLevel::O2, tuning);
 }

@@ -1,6 +1,7 @@
 // emitPtx (Gpu.h): the device module to LLVM IR, through LLVM's pipeline for NVPTX, to PTX text. Done here and not by upstream's
 // gpu-module-to-binary, which drops what it cannot link without a word (research/gpu-ptx).
 #include "compiler/Emit/Artifact.h"
+#include "compiler/Emit/Optimize.h"
 #include "compiler/Gpu/Gpu.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/IR/IntrinsicInst.h"
@@ -8,7 +9,6 @@
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Transforms/Utils/Cloning.h"
@@ -81,27 +81,13 @@ Error checkCallees(const Module &module) {
   return Error::success();
 }
 
-void optimize(Module &module, TargetMachine &machine) {
-  PassBuilder builder(&machine);
-  LoopAnalysisManager loops;
-  FunctionAnalysisManager functions;
-  CGSCCAnalysisManager components;
-  ModuleAnalysisManager modules;
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(components);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, components, modules);
-  builder.buildPerModuleDefaultPipeline(OptimizationLevel::O3).run(module, modules);
-}
-
 Expected<std::string> compile(Module &module, const mlc::GpuArch &arch) {
   auto machine = makeTargetMachine(arch);
   if (!machine)
     return machine.takeError();
   module.setTargetTriple((*machine)->getTargetTriple());
   module.setDataLayout((*machine)->createDataLayout());
-  optimize(module, **machine);
+  mlc::runDefaultPipeline(module, **machine, OptimizationLevel::O3);
   if (Error error = checkCallees(module))
     return std::move(error);
   SmallString<0> text;

@@ -14,19 +14,8 @@ template <Name op> static Values unary(Node &n, CoreBuilder &b) {
   return b.unary(op.text, n.in(0));
 }
 
-/// Both operands, of one element type, ready to be broadcast.
-static std::optional<std::pair<Expr, Expr>> operands(Node &n) {
-  Expr x = n.in(0), y = n.in(1);
-  if (!n.sameElement({x, y}))
-    return std::nullopt;
-  auto aligned = legacyOperand(n, x, y);
-  if (!aligned || !n.broadcastable({x, *aligned}))
-    return std::nullopt;
-  return std::pair{x, *aligned};
-}
-
 template <Name op> static Values binary(Node &n, CoreBuilder &b) {
-  auto xy = operands(n);
+  auto xy = binaryOperands(n);
   if (!xy)
     return llvm::failure();
   return b.binary(op.text, xy->first, xy->second);
@@ -34,7 +23,7 @@ template <Name op> static Values binary(Node &n, CoreBuilder &b) {
 
 // Integers: the sign of the divisor (fmod = 0) or of the dividend (fmod = 1); floats: C's fmod.
 static Values mod(Node &n, CoreBuilder &b) {
-  auto xy = operands(n);
+  auto xy = binaryOperands(n);
   bool isC = n.i64("fmod", 0);
   if (!xy)
     return llvm::failure();
@@ -110,7 +99,7 @@ static Values mean(Node &n, CoreBuilder &b) {
 
 static Values bitShift(Node &n, CoreBuilder &b) {
   auto isLeft = n.choice("direction", "", {"RIGHT", "LEFT"});
-  auto xy = operands(n);
+  auto xy = binaryOperands(n);
   if (!isLeft || !xy)
     return llvm::failure();
   auto [x, y] = *xy;

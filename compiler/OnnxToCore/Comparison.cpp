@@ -6,25 +6,15 @@ namespace mlc::decompose {
 
 using core::Comparison;
 
-static std::optional<std::pair<Expr, Expr>> operands(Node &n) {
-  Expr x = n.in(0), y = n.in(1);
-  if (!n.sameElement({x, y}))
-    return std::nullopt;
-  auto aligned = legacyOperand(n, x, y);
-  if (!aligned || !n.broadcastable({x, *aligned}))
-    return std::nullopt;
-  return std::pair{x, *aligned};
-}
-
 template <Comparison predicate> static Values compare(Node &n, CoreBuilder &b) {
-  auto xy = operands(n);
+  auto xy = binaryOperands(n);
   if (!xy)
     return llvm::failure();
   return b.compare(predicate, xy->first, xy->second);
 }
 
 static Values logic(Node &n, CoreBuilder &b, StringRef op) {
-  auto xy = operands(n);
+  auto xy = binaryOperands(n);
   if (!xy)
     return llvm::failure();
   return b.binary(op, xy->first, xy->second);

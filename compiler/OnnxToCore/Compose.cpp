@@ -262,4 +262,14 @@ std::optional<Expr> legacyOperand(Node &n, Expr x, Expr y) {
   return added.empty() ? y : n.b.unsqueeze(y, added);
 }
 
+std::optional<std::pair<Expr, Expr>> binaryOperands(Node &n) {
+  Expr x = n.in(0), y = n.in(1);
+  if (!n.sameElement({x, y}))
+    return std::nullopt;
+  auto aligned = legacyOperand(n, x, y);
+  if (!aligned || !n.broadcastable({x, *aligned}))
+    return std::nullopt;
+  return std::pair{x, *aligned};
+}
+
 } // namespace mlc::decompose

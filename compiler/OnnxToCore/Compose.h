@@ -2,6 +2,8 @@
 #ifndef MLC_COMPILER_ONNXTOCORE_COMPOSE_H
 #define MLC_COMPILER_ONNXTOCORE_COMPOSE_H
 #include "compiler/OnnxToCore/Rules.h"
+#include <optional>
+#include <utility>
 
 namespace mlc::decompose {
 
@@ -60,6 +62,8 @@ CoreBuilder::Window windowOf(const SpatialAttributes &s, bool padded);
 
 /// Broadcasting of opsets below 7: y's dimensions start at attribute `axis`.
 std::optional<Expr> legacyOperand(Node &n, Expr x, Expr y);
+/// Both inputs, of one element type, ready to be broadcast.
+std::optional<std::pair<Expr, Expr>> binaryOperands(Node &n);
 
 } // namespace mlc::decompose
 #endif

@@ -2,7 +2,6 @@
 #include "compiler/Passes.h"
 #include "compiler/Schedule/Kernels.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/Transforms/Transforms.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -29,44 +28,6 @@ static Value fillGeneric(OpBuilder &b, Location loc, Value scalar, Value empty) 
       .getResult(0);
 }
 
-static Value emptyOf(OpBuilder &b, Location loc, ArrayRef<OpFoldResult> sizes, Type element) {
-  return tensor::EmptyOp::create(b, loc, sizes, element);
-}
-
-static OpFoldResult add(OpBuilder &b, Location loc, ArrayRef<OpFoldResult> terms) {
-  int64_t known = 0;
-  Value sum;
-  for (OpFoldResult term : terms) {
-    if (auto constant = getConstantIntValue(term))
-      known += *constant;
-    else
-      sum = sum ? Value(arith::AddIOp::create(b, loc, sum, cast<Value>(term))) : cast<Value>(term);
-  }
-  if (!sum)
-    return b.getIndexAttr(known);
-  return known ? Value(arith::AddIOp::create(b, loc, sum, arith::ConstantIndexOp::create(b, loc, known))) : sum;
-}
-
-static LogicalResult expandPad(tensor::PadOp pad) {
-  OpBuilder b(pad);
-  Location loc = pad.getLoc();
-  Value scalar = pad.getConstantPaddingValue();
-  if (!scalar)
-    return pad.emitError("pads with a value that depends on the position");
-  SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, pad.getSource()), low = pad.getMixedLowPad(),
-                            high = pad.getMixedHighPad(), padded;
-  for (auto [size, l, h] : llvm::zip(sizes, low, high))
-    padded.push_back(add(b, loc, {size, l, h}));
-  Value filled = fillGeneric(b, loc, scalar, emptyOf(b, loc, padded, pad.getResultType().getElementType()));
-  SmallVector<OpFoldResult> ones(sizes.size(), b.getIndexAttr(1));
-  Value result = tensor::InsertSliceOp::create(b, loc, pad.getSource(), filled, low, sizes, ones);
-  if (result.getType() != pad.getType())
-    result = tensor::CastOp::create(b, loc, pad.getType(), result);
-  pad.replaceAllUsesWith(result);
-  pad.erase();
-  return success();
-}
-
 namespace {
 struct MoveData : mlc::impl::MoveDataBase<MoveData> {
   void runOnOperation() override {
@@ -74,10 +35,6 @@ struct MoveData : mlc::impl::MoveDataBase<MoveData> {
     for (auto function : module.getOps<func::FuncOp>()) {
       if (function.isExternal() || kernelKind(function) != "")
         continue;
-      SmallVector<tensor::PadOp> pads(function.getOps<tensor::PadOp>());
-      for (tensor::PadOp pad : pads)
-        if (failed(expandPad(pad)))
-          return signalPassFailure();
       // The result's sizes travel as further operands of the return.
       auto ret = cast<func::ReturnOp>(function.getBody().front().getTerminator());
       OpBuilder b(ret);

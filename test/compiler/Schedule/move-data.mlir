@@ -1,38 +1,5 @@
-// If this failed, a pad would reach code that has no form for it, or a caller could not learn the size of a result.
+// If this failed, a fill that is data would belong to no kernel, or a caller could not learn the size of a result.
 // RUN: %mlc-opt %s --split-input-file --move-data --verify-diagnostics | FileCheck %s
-
-// A pad is a fill and an insertion in its middle. The sizes come from the argument.
-// CHECK-LABEL: func.func @pad
-// CHECK-SAME:    (%[[X:.*]]: tensor<?x4xf32>) -> (tensor<?x6xf32>, index)
-// CHECK-DAG:     %[[N:.*]] = tensor.dim %[[X]], %c0
-// CHECK-DAG:     %[[PADDED:.*]] = arith.addi %{{.*}}, %c3
-// CHECK:         %[[EMPTY:.*]] = tensor.empty(%[[PADDED]]) : tensor<?x6xf32>
-// CHECK:         %[[FILLED:.*]] = linalg.generic {{.*}} outs(%[[EMPTY]] : tensor<?x6xf32>)
-// CHECK:           linalg.yield %cst
-// CHECK:         %[[Y:.*]] = tensor.insert_slice %[[X]] into %[[FILLED]][1, 0] [%{{.*}}, 4] [1, 1]
-// CHECK:         return %[[Y]], %[[PADDED]] : tensor<?x6xf32>, index
-func.func @pad(%x: tensor<?x4xf32>) -> tensor<?x6xf32> {
-  %zero = arith.constant 0.0 : f32
-  %y = tensor.pad %x low[1, 0] high[2, 2] {
-  ^bb0(%i: index, %j: index):
-    tensor.yield %zero : f32
-  } : tensor<?x4xf32> to tensor<?x6xf32>
-  return %y : tensor<?x6xf32>
-}
-
-// -----
-
-// A pad whose value depends on the position has no such form.
-func.func @position(%x: tensor<4xindex>) -> tensor<5xindex> {
-  // expected-error@+1 {{pads with a value that depends on the position}}
-  %y = tensor.pad %x low[0] high[1] {
-  ^bb0(%i: index):
-    tensor.yield %i : index
-  } : tensor<4xindex> to tensor<5xindex>
-  return %y : tensor<5xindex>
-}
-
-// -----
 
 // The start of an accumulation stays a fill, which the kernel will elide; the same fill as data is a generic.
 // CHECK-LABEL: func.func @fills
