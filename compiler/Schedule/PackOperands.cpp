@@ -35,6 +35,14 @@ static Value transposedCopy(OpBuilder &b, Location loc, Value x, ArrayRef<int64_
       .getResult(0);
 }
 
+/// A constant, or one in another shape: PackWeights lays it out when everything else is decided.
+static bool isConstant(Value value) {
+  Operation *op = value.getDefiningOp();
+  while (isa_and_nonnull<tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op))
+    op = op->getOperand(0).getDefiningOp();
+  return isa_and_nonnull<core::ConstantOp>(op);
+}
+
 namespace {
 struct PackOperands : mlc::impl::PackOperandsBase<PackOperands> {
   void runOnOperation() override {
@@ -52,7 +60,7 @@ struct PackOperands : mlc::impl::PackOperandsBase<PackOperands> {
       for (OpOperand *input : op.getDpsInputOperands()) {
         AffineMap map = op.getMatchingIndexingMap(input);
         int64_t step = nest.accesses[input->getOperandNumber()].step[lane];
-        if (step == 0 || step == 1 || !map.isProjectedPermutation() || input->get().getDefiningOp<core::ConstantOp>())
+        if (step == 0 || step == 1 || !map.isProjectedPermutation() || isConstant(input->get()))
           continue;
         // The lane dimension moves last; the others keep their order.
         int64_t rank = map.getNumResults(), laneAxis = *map.getResultPosition(getAffineDimExpr(lane, &getContext()));

@@ -23,6 +23,12 @@ namespace {
 struct Layout {
   int64_t laneAxis, width;
   SmallVector<int64_t> others;
+
+  SmallVector<int64_t> order() const {
+    SmallVector<int64_t> axes = others;
+    axes.push_back(laneAxis);
+    return axes;
+  }
 };
 
 ArrayRef<char> rawData(ElementsAttr value) {
@@ -31,11 +37,29 @@ ArrayRef<char> rawData(ElementsAttr value) {
   return cast<DenseElementsAttr>(value).getRawData();
 }
 
-/// The rearranged constant; lanes beyond the end are zero.
-ElementsAttr pack(ElementsAttr value, const Layout &layout, RankedTensorType type, int64_t number) {
+/// The weights that a kernel's operand is, whole, in whatever shape; null if it is anything else.
+rt::BufferOp weightsOf(Value operand) {
+  Operation *op = operand.getDefiningOp();
+  while (isa_and_nonnull<memref::CollapseShapeOp, memref::ExpandShapeOp>(op))
+    op = op->getOperand(0).getDefiningOp();
+  auto buffer = dyn_cast_or_null<rt::BufferOp>(op);
+  return buffer && buffer.getSpace() == "weights" ? buffer : rt::BufferOp();
+}
+
+/// Erases views that nothing reads, and the buffer below them.
+void eraseUnused(Value operand) {
+  Operation *op = operand.getDefiningOp();
+  while (op && op->use_empty()) {
+    Operation *source = isa<rt::BufferOp>(op) ? nullptr : op->getOperand(0).getDefiningOp();
+    op->erase();
+    op = source;
+  }
+}
+
+/// The constant, read as `source`, rearranged; lanes beyond the end are zero.
+ElementsAttr pack(ElementsAttr value, ShapedType source, const Layout &layout, RankedTensorType type, int64_t number) {
   if (auto dense = dyn_cast<DenseElementsAttr>(value); dense && dense.isSplat())
     return DenseElementsAttr::getFromRawBuffer(type, dense.getRawData());
-  auto source = cast<ShapedType>(value.getType());
   int64_t bytes = llvm::divideCeil(source.getElementTypeBitWidth(), 8);
   ArrayRef<char> from = rawData(value);
   AsmResourceBlob blob = HeapAsmResourceBlob::allocate(type.getNumElements() * bytes, 64, /*dataIsMutable=*/true);
@@ -68,7 +92,7 @@ ElementsAttr pack(ElementsAttr value, const Layout &layout, RankedTensorType typ
 
 struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
   SmallVector<Attribute> weights; // dictionaries, as in the module's attribute
-  DenseMap<std::pair<Attribute, Type>, int64_t> packed;
+  DenseMap<Attribute, int64_t> packed; // by value, how it was read, order of axes and type
 
   void packOperand(func::FuncOp kernel, ArrayRef<func::CallOp> calls, linalg::GenericOp op, OpOperand &operand,
                    sched::TilingAttr tiling) {
@@ -83,11 +107,8 @@ struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
     if (!laneAxis || !type.hasStaticShape() || !type.getLayout().isIdentity())
       return;
     unsigned number = argument.getArgNumber();
-    for (func::CallOp call : calls) {
-      auto buffer = call.getOperand(number).getDefiningOp<rt::BufferOp>();
-      if (!buffer || buffer.getSpace() != "weights")
-        return;
-    }
+    if (!llvm::all_of(calls, [&](func::CallOp call) { return bool(weightsOf(call.getOperand(number))); }))
+      return;
     Layout layout{static_cast<int64_t>(*laneAxis), width, {}};
     SmallVector<std::pair<int64_t, int64_t>> others; // loop, axis
     for (int64_t axis = 0; axis < type.getRank(); ++axis)
@@ -109,18 +130,20 @@ struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
     auto memrefType = MemRefType::get(shape, type.getElementType());
     Builder b(&getContext());
     for (func::CallOp call : calls) {
-      auto buffer = call.getOperand(number).getDefiningOp<rt::BufferOp>();
+      Value operand = call.getOperand(number);
+      rt::BufferOp buffer = weightsOf(operand);
       Attribute value = cast<DictionaryAttr>(weights[buffer.getPosition()]).get("value");
-      auto [it, fresh] = packed.try_emplace({value, tensorType}, weights.size());
+      Attribute key = b.getArrayAttr({value, TypeAttr::get(type), b.getDenseI64ArrayAttr(layout.order()),
+                                      TypeAttr::get(tensorType)});
+      auto [it, fresh] = packed.try_emplace(key, weights.size());
       if (fresh)
         weights.push_back(b.getDictionaryAttr(
-            b.getNamedAttr("value", pack(cast<ElementsAttr>(value), layout, tensorType, weights.size()))));
+            b.getNamedAttr("value", pack(cast<ElementsAttr>(value), type, layout, tensorType, weights.size()))));
       OpBuilder builder(call);
       call.setOperand(number, rt::BufferOp::create(builder, call.getLoc(), memrefType, buffer.getCall(),
                                                    b.getStringAttr("weights"), b.getI64IntegerAttr(it->second), Value(),
                                                    ValueRange{}));
-      if (buffer->use_empty())
-        buffer.erase();
+      eraseUnused(operand);
     }
     argument.setType(memrefType);
     SmallVector<Type> inputs(kernel.getArgumentTypes());

@@ -124,3 +124,76 @@ module attributes {mlc.weights = [{value = dense<1.0> : tensor<2x4xf32>}]} {
     return
   }
 }
+
+// -----
+
+// A square constant that one kernel reads by rows and another by columns is packed twice: the panels have one type and other data.
+// CHECK-LABEL: func.func @twice
+// CHECK:         %[[ROWS:.*]] = rt.buffer %{{.*}} "weights"[1] : !llvm.ptr -> memref<1x2x2xf32>
+// CHECK:         call @kernel_0(%{{.*}}, %[[ROWS]], %{{.*}}, %{{.*}})
+// CHECK:         %[[COLUMNS:.*]] = rt.buffer %{{.*}} "weights"[2] : !llvm.ptr -> memref<1x2x2xf32>
+// CHECK:         call @kernel_1(%{{.*}}, %[[COLUMNS]], %{{.*}}, %{{.*}})
+// CHECK-DAG:   packed_1: "0x400000000000803F000000400000404000008040"
+// CHECK-DAG:   packed_2: "0x400000000000803F000040400000004000008040"
+#tiling = #sched.tiling<task = [0, 0, 0], lanes = 2, vectors = 1, rows = 4, unroll = 1, row_loop = 0, lane_loop = 1>
+module attributes {mlc.weights = [{value = dense<[[1.0, 2.0], [3.0, 4.0]]> : tensor<2x2xf32>}]} {
+  func.func @twice(%call: !llvm.ptr) -> i32 {
+    %zero = arith.constant 0 : i32
+    %x = rt.buffer %call "input"[0] : !llvm.ptr -> memref<4x2xf32>
+    %w = rt.buffer %call "weights"[0] : !llvm.ptr -> memref<2x2xf32>
+    %y = rt.buffer %call "output"[0] : !llvm.ptr -> memref<4x2xf32>
+    %z = rt.buffer %call "output"[1] : !llvm.ptr -> memref<4x2xf32>
+    call @kernel_0(%x, %w, %y, %call) : (memref<4x2xf32>, memref<2x2xf32>, memref<4x2xf32>, !llvm.ptr) -> ()
+    call @kernel_1(%x, %w, %z, %call) : (memref<4x2xf32>, memref<2x2xf32>, memref<4x2xf32>, !llvm.ptr) -> ()
+    return %zero : i32
+  }
+  func.func private @kernel_0(%x: memref<4x2xf32>, %w: memref<2x2xf32>, %y: memref<4x2xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract", sched.tiling = #tiling} {
+    linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d2, d1)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
+        iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<4x2xf32>, memref<2x2xf32>) outs(%y : memref<4x2xf32>) {
+    ^bb0(%l: f32, %r: f32, %o: f32):
+      %m = arith.mulf %l, %r : f32
+      %s = arith.addf %o, %m : f32
+      linalg.yield %s : f32
+    }
+    return
+  }
+  func.func private @kernel_1(%x: memref<4x2xf32>, %w: memref<2x2xf32>, %y: memref<4x2xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract", sched.tiling = #tiling} {
+    linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d1, d2)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
+        iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<4x2xf32>, memref<2x2xf32>) outs(%y : memref<4x2xf32>) {
+    ^bb0(%l: f32, %r: f32, %o: f32):
+      %m = arith.mulf %l, %r : f32
+      %s = arith.addf %o, %m : f32
+      linalg.yield %s : f32
+    }
+    return
+  }
+}
+
+// -----
+
+// Weights in another shape are packed all the same.
+// CHECK-LABEL: func.func @reshaped
+// CHECK-NOT:     collapse_shape
+// CHECK:         rt.buffer %{{.*}} "weights"[1] : !llvm.ptr -> memref<1x2x2xf32>
+module attributes {mlc.weights = [{value = dense<[[[1.0, 2.0]], [[3.0, 4.0]]]> : tensor<2x1x2xf32>}]} {
+  func.func @reshaped(%call: !llvm.ptr) -> i32 {
+    %zero = arith.constant 0 : i32
+    %x = rt.buffer %call "input"[0] : !llvm.ptr -> memref<4x2xf32>
+    %w = rt.buffer %call "weights"[0] : !llvm.ptr -> memref<2x1x2xf32>
+    %v = memref.collapse_shape %w [[0, 1], [2]] : memref<2x1x2xf32> into memref<2x2xf32>
+    %y = rt.buffer %call "output"[0] : !llvm.ptr -> memref<4x2xf32>
+    call @kernel_0(%x, %v, %y, %call) : (memref<4x2xf32>, memref<2x2xf32>, memref<4x2xf32>, !llvm.ptr) -> ()
+    return %zero : i32
+  }
+  func.func private @kernel_0(%x: memref<4x2xf32>, %w: memref<2x2xf32>, %y: memref<4x2xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
+      sched.tiling = #sched.tiling<task = [0, 0, 0], lanes = 2, vectors = 1, rows = 4, unroll = 1, row_loop = 0, lane_loop = 1>} {
+    linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d2, d1)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
+        iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<4x2xf32>, memref<2x2xf32>) outs(%y : memref<4x2xf32>) {
+    ^bb0(%l: f32, %r: f32, %o: f32):
+      %m = arith.mulf %l, %r : f32
+      %s = arith.addf %o, %m : f32
+      linalg.yield %s : f32
+    }
+    return
+  }
+}
