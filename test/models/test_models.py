@@ -14,6 +14,8 @@ import realistic
 
 TOLERANCE = 1e-4
 EXPORTED = sorted(path for golden in pathlib.Path(__file__).parent.glob("*/golden.npz") for path in golden.parent.glob("*.onnx"))
+# Where ONNX Runtime fails on a batch: there PyTorch's values are the only reference.
+BATCHES_REFUSED = {"llama-small/dynamo-opset23": "'cos_cache' and 'sin_cache' are expected to have the same shape"}
 
 
 def golden_values(folder):
@@ -66,14 +68,18 @@ def test_digits_accuracy(compiled, digits):
 @pytest.mark.parametrize("path", EXPORTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_exported(compiled, path):
     """One library serves every size. Golden values come from the library that the model was exported from (export/)."""
-    sizes = golden_values(path.parent)
-    session = session_of(path)
+    sizes, session = golden_values(path.parent), session_of(path)
+    refused = BATCHES_REFUSED.get(f"{path.parent.name}/{path.stem}")
     with mlc_backend.Library(compiled(path)) as library:
         for size, values in sizes.items():
             feeds = {info.name: values[info.name] for info in library.inputs}
             got = library.run(feeds)
             assert_equal(got, {name: values[name] for name in got}, size)
-            assert_equal(got, reference(session, feeds), size)
+            if refused and size.split("x")[0] != "1":
+                with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument, match=refused):
+                    reference(session, feeds)
+            else:
+                assert_equal(got, reference(session, feeds), size)
 
 
 @pytest.mark.parametrize("exporter", ["legacy", "dynamo"])

@@ -11,10 +11,15 @@ Without a name it makes all of them. exporting.py tells what a model is; every f
 import argparse
 
 import bert
+import clip
 import exporting
 import gpt2
+import llama
+import t5
+import vit
+import whisper
 
-MODELS = {small.name: small for family in (bert, gpt2) for small in family.MODELS}
+MODELS = {small.name: small for family in (bert, clip, gpt2, llama, t5, vit, whisper) for small in family.MODELS}
 
 
 def main():

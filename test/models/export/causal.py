@@ -34,13 +34,14 @@ class Causal(torch.nn.Module):
 def small(name, make, cache, vocabulary, positions, **options):
     """A model of the kind above; `options` are more fields of Small."""
     def feeds(rng, batch, sequence, total, past):
-        arrays = {"input_ids": rng.integers(0, vocabulary, (batch, sequence)), "attention_mask": left_padded(rng, batch, total)}
+        arrays = {"input_ids": rng.integers(0, vocabulary, (batch, sequence)),
+                  "attention_mask": padded_mask(rng, batch, total)}
         for key in inputs:
             if key.startswith("past"):
                 arrays[key] = rng.standard_normal((batch, cache.heads, past, cache.size)).astype(np.float32)
         return arrays
 
-    pairs = [(f"{layer}.{part}") for layer in range(cache.layers) for part in ("key", "value")]
+    pairs = [f"{layer}.{part}" for layer in range(cache.layers) for part in ("key", "value")]
     inputs = {"input_ids": {0: "batch", 1: "sequence"}, "attention_mask": {0: "batch", 1: "total"}}
     inputs |= {f"past_key_values.{pair}": {0: "batch", 2: "past"} for pair in pairs}
     outputs = {"logits": {0: "batch", 1: "sequence"}} | {f"present.{pair}": {0: "batch", 2: "total"} for pair in pairs}
@@ -48,9 +49,10 @@ def small(name, make, cache, vocabulary, positions, **options):
                            most={"sequence": positions, "total": positions, "past": positions}, **options)
 
 
-def left_padded(rng, batch, total):
-    """Every row but the first has up to half of its length hidden at its beginning, as batches of prompts are padded."""
+def padded_mask(rng, batch, total):
+    """Every row but the first has up to half of its tokens hidden. The first token is not: a query that sees nothing has no
+    defined result (0 in PyTorch's fused attention, another value in what the exporters write for it)."""
     mask = np.ones((batch, total), np.int64)
     for row in range(1, batch):
-        mask[row, :int(rng.integers(0, total // 2 + 1))] = 0
+        mask[row, 1:1 + int(rng.integers(0, total // 2 + 1))] = 0
     return mask
