@@ -6,6 +6,7 @@ import os
 import pathlib
 import sys
 
+import grown
 import networks
 import numpy as np
 import onnx
@@ -17,11 +18,12 @@ import realistic  # noqa: E402
 
 FILES = {"digits": ROOT / "examples/digits/digits.onnx", "bert-small": ROOT / "test/models/bert-small/legacy.onnx",
          "bert-small-dynamo": ROOT / "test/models/bert-small/dynamo.onnx"}
-BUILDERS = {"bert-base": networks.bert_base, "mobilenetv2": networks.mobilenetv2}
-SETS = {"networks": ["resnet50", "bert-base", "squeezenet", "mobilenetv2", "bert-small", "digits"],
+BUILDERS = {"bert-base": grown.bert_base, "gpt2": grown.gpt2, "mobilenetv2": networks.mobilenetv2}
+SETS = {"networks": ["resnet50", "bert-base", "gpt2", "squeezenet", "mobilenetv2", "bert-small", "digits"],
         "matmul": networks.MATMULS, "conv": networks.CONVS}
 SIZES = {"batch": 1, "sequence": 128}  # of symbolic dimensions, unless --dim says otherwise; others are 1
-SIZES_OF = {"bert-small": {"sequence": 64}, "bert-small-dynamo": {"sequence": 64}}
+SIZES_OF = {"bert-small": {"sequence": 64}, "bert-small-dynamo": {"sequence": 64},
+            "gpt2": {"sequence": 1, "past": 256}}
 
 
 class UnknownModel(Exception):
@@ -79,6 +81,8 @@ def cases(words, dims):
         for member in SETS.get(name, [name]):
             path = find(member)
             known = SIZES | SIZES_OF.get(member, {}) | dims
+            if "past" in known:
+                known = {"total": known["past"] + known["sequence"]} | known
             sizes = {symbol: known.get(symbol, 1) for symbol in symbols(path)}
             yield Case(member.rpartition("/")[2].removesuffix(".onnx"), path, sizes, bool(suffix and sizes))
 

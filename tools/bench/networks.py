@@ -1,8 +1,8 @@
-"""Graphs that are made here, with random weights as a trained network has them: BERT-base, MobileNetV2, single operators.
+"""Graphs that are made here, with random weights as a trained network has them: MobileNetV2, single operators.
 
-Everything else that is measured comes from files: the graphs of the onnx wheel (test/models/realistic.py) and of this repository.
+Everything else that is measured comes from files: the graphs of the onnx wheel (test/models/realistic.py) and of this repository,
+some of which grown.py enlarges.
 """
-import pathlib
 import re
 import zlib
 
@@ -10,101 +10,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-
 
 def normal(name, shape, deviation):
     """The same numbers for a name and shape whatever else the model holds."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     return (rng.standard_normal(shape, np.float32) * np.float32(deviation)).astype(np.float32)
-
-
-# BERT-base ------------------------------------------------------------------------------------------------------------
-
-HIDDEN, HEADS, LAYERS, FEED_FORWARD, VOCABULARY, POSITIONS = 768, 12, 12, 3072, 30522, 512
-SMALL_HIDDEN, SMALL_HEADS, SMALL_FEED_FORWARD = 64, 4, 256  # of test/models/bert-small
-
-
-def bert_base_weight(name, small_shape):
-    """Hidden, feed-forward and table sizes grow; deviations are those of the small model's tests (0.02 would leave attention uniform)."""
-    grow = {SMALL_HIDDEN: HIDDEN, SMALL_FEED_FORWARD: FEED_FORWARD}
-    shape = [grow.get(size, size) for size in small_shape]
-    if "word_embeddings" in name:
-        shape[0] = VOCABULARY
-    elif "position_embeddings" in name:
-        shape[0] = POSITIONS
-    if len(shape) == 2:
-        return normal(name, shape, 0.04)
-    return normal(name, shape, 0.1) + np.float32("LayerNorm.weight" in name)
-
-
-def bert_base_constant(node):
-    """A Constant node of the small graph: head size, softmax scale and position table depend on the model's size."""
-    value = numpy_helper.to_array(node.attribute[0].t)
-    if value.dtype == np.int64 and value.tolist() == [SMALL_HIDDEN // SMALL_HEADS]:
-        value = np.array([HIDDEN // HEADS])
-    elif value.dtype == np.float32 and value.ndim == 0 and value == (SMALL_HIDDEN / SMALL_HEADS) ** -0.5:
-        value = np.array((HIDDEN / HEADS) ** -0.5, np.float32)
-    elif value.dtype == np.int64 and value.size > 8:
-        assert value.ravel().tolist() == list(range(value.size))  # position ids
-        value = np.arange(POSITIONS).reshape(1, POSITIONS)
-    return value
-
-
-def copy_layer(nodes, number, renamed):
-    """The nodes of layer 0 as layer `number`; `renamed` maps what comes from outside and receives every new name."""
-    def rename(value):
-        if value not in renamed:
-            other = value.replace("layer.0", f"layer.{number}")
-            renamed[value] = other if other != value else f"{value}/layer.{number}"
-        return renamed[value]
-
-    for node in nodes:
-        copy = onnx.NodeProto.FromString(node.SerializeToString())
-        copy.name = node.name.replace("layer.0", f"layer.{number}")
-        copy.input[:], copy.output[:] = [rename(value) for value in node.input], [rename(value) for value in node.output]
-        yield copy
-
-
-def bert_base():
-    """The graph that PyTorch's exporter wrote for bert-small, with its first layer 12 times and the sizes of BERT-base.
-
-    So shapes are computed in the graph, the mask goes through Gather, And, Expand and Where, and batch and sequence are dynamic.
-    """
-    model = onnx.load(ROOT / "test/models/bert-small/legacy.onnx")
-    graph = model.graph
-    nodes = list(graph.node)
-    first = next(i for i, node in enumerate(nodes) if "layer.0/" in node.output[0])
-    second = next(i for i, node in enumerate(nodes) if "layer.1/" in node.output[0])
-    end = 1 + max(i for i, node in enumerate(nodes) if "layer.1" in node.name)
-    layer, rest = nodes[first:second], nodes[end:]
-    hidden = layer[0].input[0]
-    small = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
-    before = {value for node in nodes[:first] for value in node.output} | {value.name for value in graph.input}
-
-    made, weights, state = nodes[:first], {}, hidden
-    for number in range(LAYERS):
-        renamed = {value: value for value in before} | {hidden: state}
-        if number == LAYERS - 1:
-            renamed[layer[-1].output[0]] = nodes[end - 1].output[0]  # a graph output
-        made += copy_layer(layer, number, renamed)
-        state = renamed[layer[-1].output[0]]
-        weights |= {renamed[name]: small[name] for node in layer for name in node.input if name in small}
-    made += rest
-    weights |= {name: small[name] for node in [*nodes[:first], *rest] for name in node.input if name in small}
-
-    for node in made:
-        if node.op_type == "Constant":
-            value = bert_base_constant(node)
-            del node.attribute[:]
-            node.attribute.append(helper.make_attribute("value", numpy_helper.from_array(value)))
-    del graph.value_info[:], graph.node[:], graph.initializer[:]
-    graph.node.extend(made)
-    graph.initializer.extend(numpy_helper.from_array(bert_base_weight(name, shape), name) for name, shape in weights.items())
-    for value in graph.output:
-        value.type.tensor_type.shape.dim[-1].dim_value = HIDDEN
-    onnx.checker.check_model(model)
-    return model
 
 
 # MobileNetV2 ----------------------------------------------------------------------------------------------------------
