@@ -22,7 +22,7 @@ struct TrainOptions {
   std::vector<std::string> trainable; // name patterns with '*'; empty: every floating-point initializer
 };
 
-enum class EmitKind { Library, Archive, Object, Onnx, Core, Linalg, Tiled, LLVM, Assembly, Ptx };
+enum class EmitKind { Library, Archive, Object, Weights, Onnx, Core, Linalg, Tiled, LLVM, Assembly, Ptx };
 
 /// A tensor that the command line gives; the element type is ONNX's number, which is also that of mlc_dtype.
 struct InputValue {
@@ -33,13 +33,16 @@ struct InputValue {
 
 struct CompileOptions {
   std::string name;                                   // prefix of every symbol; default: the output's stem
-  std::string cpu = "native";                         // native | x86-64-v2 | x86-64-v3 | x86-64-v4 | an LLVM cpu name
+  std::string triple;                                 // x86_64-linux-gnu | aarch64-linux-gnu; empty: this machine's
+  std::string cpu;                                    // as CpuTarget::of takes it
+  std::string sysroot;                                // where the triple's C library is; empty: the usual place
   std::string target = "cpu";                         // cpu | cuda:sm_80 | cuda:sm_90a
   std::map<std::string, int64_t> dims;                // --dim batch=8: symbolic dimensions made constant
   std::map<std::string, std::vector<int64_t>> shapes; // --shape x=1x3x224x224
   std::map<std::string, InputValue>
       inputValues; // --input-value axes=@axes.npy: inputs made constant; they leave the signature
   EmitKind emit = EmitKind::Library;
+  std::string weightsFile;   // where the weights of a library go instead of into it; empty: into it
   std::string saveStages;    // directory for the IR after every pass; empty: none
   llvm::StringSet<> reports; // memory, groups, ops
   bool naiveKernels = false; // every kernel as plain loops: the reference that tests compare with

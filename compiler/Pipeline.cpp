@@ -5,6 +5,7 @@
 #include "compiler/Emit/Emit.h"
 #include "compiler/Gpu/Gpu.h"
 #include "compiler/Passes.h"
+#include "compiler/Resources.h"
 #include "compiler/Schedule/Kernels.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
@@ -30,6 +31,12 @@ public:
     return runPass(std::move(pass), [](OpPassManager &manager, std::unique_ptr<Pass> pass) {
       manager.addNestedPass<func::FuncOp>(std::move(pass));
     });
+  }
+  /// Frees constants that passes have replaced by others.
+  Stages &releaseUnusedResources() {
+    if (!hasFailed)
+      mlc::releaseUnusedResources(module);
+    return *this;
   }
   bool failed() const { return hasFailed; }
 
@@ -121,7 +128,7 @@ LogicalResult printStage(ModuleOp module, StringRef output) {
 } // namespace
 
 LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options, StringRef output) {
-  auto cpu = CpuTarget::of(options.cpu);
+  auto cpu = CpuTarget::of(options.cpu, options.triple);
   if (!cpu)
     return module.emitError() << llvm::toString(cpu.takeError());
   StringRef gpu = options.target;
@@ -139,13 +146,15 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
   stages.run(createDecomposeOnnx());
   if (options.train.enabled) // before constants lose their names
     stages.run(createAddTraining(trainingOptions(options.train)));
-  stages.run(createSimplifyCore());
+  stages.run(createSimplifyCore()).releaseUnusedResources();
   if (stages.failed())
     return failure();
   auto artifact = collectSignature(module, options, output);
   if (failed(artifact))
     return failure();
-  artifact->cpu = options.cpu == "native" ? cpu->tune : options.cpu;
+  artifact->cpu = cpu->name;
+  artifact->triple = cpu->triple;
+  artifact->sysroot = options.sysroot;
   artifact->cpuFeatures = cpu->required;
   if (options.reports.contains("ops"))
     reportOps(module);
@@ -153,11 +162,11 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
     return printStage(module, output);
 
   if (!options.naiveKernels)
-    stages.run(createChannelsLast());
+    stages.run(createChannelsLast()).releaseUnusedResources();
   stages.run(createCoreToLinalg({/*checkIndices=*/!onGpu})); // on a GPU the host cannot look
   if (!options.naiveKernels)
     stages.run(createFuseElementwise());
-  stages.run(createMoveData());
+  stages.run(createMoveData()).releaseUnusedResources();
   if (stages.failed())
     return failure();
   if (options.emit == EmitKind::Linalg)
@@ -174,7 +183,7 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
   stages.runOnFunctions(createPlanTiling({onGpu ? "cuda" : cpu->machine}));
   if (options.reports.contains("groups"))
     reportGroups(module, *artifact);
-  stages.run(createPackWeights()).run(createPlanMemory());
+  stages.run(createPackWeights()).run(createPlanMemory()).releaseUnusedResources();
   if (stages.failed() || failed(collectMemory(module, *artifact)))
     return failure();
   if (options.reports.contains("memory"))
@@ -199,6 +208,5 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
   stages.run(createOutlineTasks()).run(createLowerToLLVM());
   if (stages.failed())
     return failure();
-  artifact->manifest = writeManifest(*artifact);
   return emit(module, *artifact, *cpu, options.emit, output);
 }

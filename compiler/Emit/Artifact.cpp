@@ -4,6 +4,7 @@
 #include "mlc/mlc.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
 using namespace mlir;
@@ -240,6 +241,20 @@ int64_t mlc::DimSymbols::find(func::FuncOp function, unsigned argument, unsigned
   return indexOf(names, symbolName(function, argument, axis));
 }
 
+/// The name by which a library finds its file of weights: without a folder if the file is beside it, or an absolute path.
+static FailureOr<std::string> nameInLibrary(ModuleOp module, StringRef weights, StringRef output) {
+  auto folderOf = [](StringRef path) {
+    StringRef folder = llvm::sys::path::parent_path(path);
+    return folder.empty() ? StringRef(".") : folder;
+  };
+  if (llvm::sys::fs::equivalent(folderOf(weights), folderOf(output)))
+    return llvm::sys::path::filename(weights).str();
+  if (llvm::sys::path::is_absolute(weights))
+    return weights.str();
+  return module.emitError() << "--weights=" << weights << ": expected a file in the folder of " << output
+                            << " or an absolute path, since the library must find it";
+}
+
 FailureOr<mlc::Artifact> mlc::collectSignature(ModuleOp module, const CompileOptions &options, StringRef output) {
   Artifact artifact;
   auto model = module->getAttrOfType<StringAttr>("onnx.model");
@@ -249,8 +264,14 @@ FailureOr<mlc::Artifact> mlc::collectSignature(ModuleOp module, const CompileOpt
     artifact.name = "m_" + artifact.name;
   if (auto hash = module->getAttrOfType<StringAttr>("onnx.hash"))
     artifact.sourceHash = hash.str();
+  if (!options.weightsFile.empty()) {
+    auto name = nameInLibrary(module, options.weightsFile, output);
+    if (failed(name))
+      return failure();
+    artifact.weightsFile = options.weightsFile;
+    artifact.weightsFileName = *name;
+  }
   artifact.target = options.target;
-  artifact.cpu = options.cpu;
   artifact.symbols = DimSymbols::of(module).names;
   auto main = module.lookupSymbol<func::FuncOp>("main");
   if (!main)

@@ -4,6 +4,7 @@
 #define MLC_COMPILER_EMIT_ARTIFACT_H
 #include "compiler/Compile.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include <array>
 #include <optional>
 
 namespace mlc {
@@ -69,13 +70,16 @@ struct Artifact {
 
   std::vector<Weight> weights;
   int64_t weightsBytes = 0;
+  std::string weightsFile, weightsFileName;      // where the blob is written, and as the library names it; "": inside
+  std::array<uint64_t, 2> weightsStructure = {}; // mlc_program.weights_structure
   std::vector<StateSlot> state;
   int64_t stateBytes = 0;
   std::optional<int64_t> arenaBytes, trainArenaBytes;
   std::vector<Kernel> kernels;
 
   std::string target;                   // as in CompileOptions
-  std::string cpu;                      // as in CompileOptions, "native" resolved
+  std::string triple, cpu;              // as in CpuTarget
+  std::string sysroot;                  // as in CompileOptions
   std::vector<std::string> cpuFeatures; // names as in /proc/cpuinfo
   std::vector<std::string> deviceImages, deviceKernels;
   std::string deviceArch;

@@ -28,8 +28,9 @@ std::vector<std::string> addProgram(llvm::Module &module, const Artifact &artifa
 /// LLVM's O2 on a whole module, with what kernels of each kind need (Optimize.cpp).
 void optimize(llvm::Module &module, llvm::TargetMachine &machine);
 
-/// Writes LLVM IR, assembly, or a library with its header and manifest beside it, as `kind` says.
-mlir::LogicalResult emit(mlir::ModuleOp module, const Artifact &artifact, const CpuTarget &target, EmitKind kind,
+/// Writes LLVM IR, assembly, weights, or a library with its header and manifest beside it, as `kind` says. Completes `artifact`;
+/// its weights are gone afterwards.
+mlir::LogicalResult emit(mlir::ModuleOp module, Artifact &artifact, const CpuTarget &target, EmitKind kind,
                          llvm::StringRef output);
 
 /// Opens `output` for text ("-": standard output), calls `write`, and diagnoses what fails.

@@ -4,6 +4,7 @@
 #include "mlc/mlc.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/Path.h"
 
 using namespace llvm;
 
@@ -75,6 +76,11 @@ public:
     std::string guard = "MLC_GENERATED_" + StringRef(name).upper() + "_H";
     os << formatv("/* {0}.h: {1}, compiled by mlc. Generated; do not edit. Self-contained C11, also valid C++. */\n",
                   name, inComment(artifact.model.empty() ? "a model" : artifact.model));
+    if (!artifact.weightsFileName.empty())
+      os << formatv("/* The weights are in the file {0}, {1}. */\n", inComment(artifact.weightsFileName),
+                    sys::path::is_absolute(artifact.weightsFileName) ? "at this path"
+                    : kind == mlc::EmitKind::Library                 ? "in the library's folder"
+                                                                     : "in the program's current folder");
     os << formatv("#ifndef {0}\n#define {0}\n\n", guard) << mlcHeader
        << "\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
     writeTypes();

@@ -11,8 +11,13 @@ namespace mlc {
 llvm::Error writeWeightsObject(llvm::StringRef path, llvm::StringRef triple, llvm::StringRef symbol,
                                const Artifact &artifact);
 
-/// Makes `output` of the objects: a shared library that needs libc and libm only, a static library, or one object.
-llvm::Error linkObjects(llvm::ArrayRef<std::string> objects, llvm::StringRef output, EmitKind kind);
+/// Writes the blob behind a header that names the libraries it fits, which map it at create.
+llvm::Error writeWeightsFile(llvm::StringRef path, const Artifact &artifact);
+
+/// Makes `output` of the objects: a shared library that needs libc and libm only, a static library, or one object. Symbols of
+/// the C library are resolved if the one of the artifact's triple is found, and left to the loader otherwise.
+llvm::Error linkObjects(llvm::ArrayRef<std::string> objects, llvm::StringRef output, EmitKind kind,
+                        const Artifact &artifact);
 
 } // namespace mlc
 #endif

@@ -69,6 +69,11 @@ json::Array values(ArrayRef<mlc::ValueInfo> infos, ArrayRef<std::string> symbols
 
 json::Value orNull(std::optional<int64_t> value) { return value ? json::Value(*value) : json::Value(nullptr); }
 
+/// As messages of the runtime write it.
+std::string structureText(const mlc::Artifact &artifact) {
+  return formatv("{0:x-16}{1:x-16}", artifact.weightsStructure[0], artifact.weightsStructure[1]).str();
+}
+
 } // namespace
 
 std::string mlc::writeManifest(const Artifact &artifact) {
@@ -78,12 +83,15 @@ std::string mlc::writeManifest(const Artifact &artifact) {
   json::Object memory{{"weights_bytes", artifact.weightsBytes},
                       {"state_bytes", artifact.stateBytes},
                       {"workspace_bytes", orNull(artifact.arenaBytes)}};
+  json::Object weights{{"bytes", artifact.weightsBytes}, {"structure", structureText(artifact)}};
+  weights["file"] = artifact.weightsFileName.empty() ? json::Value(nullptr) : json::fixUTF8(artifact.weightsFileName);
   json::Object root{{"name", artifact.name},
                     {"model", json::fixUTF8(artifact.model)},
                     {"source_hash", artifact.sourceHash},
                     {"compiler", compilerVersion},
                     {"abi_version", MLC_ABI_VERSION},
                     {"target", artifact.target},
+                    {"triple", artifact.triple},
                     {"cpu", artifact.cpu},
                     {"cpu_features", strings(artifact.cpuFeatures)},
                     {"symbols", strings(artifact.symbols)},
@@ -97,6 +105,7 @@ std::string mlc::writeManifest(const Artifact &artifact) {
   }
   if (!artifact.deviceArch.empty())
     root["device_arch"] = artifact.deviceArch;
+  root["weights"] = std::move(weights);
   root["memory"] = std::move(memory);
   root["kernels"] = std::move(kernels);
   std::string text;

@@ -2,8 +2,10 @@
 #include "compiler/Emit/Emit.h"
 #include "compiler/Emit/Link.h"
 #include "compiler/Emit/RuntimeBitcode.h"
+#include "compiler/Resources.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/Bitcode/BitcodeReader.h"
+#include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/IR/OptBisect.h"
@@ -12,6 +14,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/TargetSelect.h"
+#include "llvm/Support/xxhash.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Transforms/IPO/Internalize.h"
 
@@ -81,7 +84,8 @@ void setTarget(Module &module, const mlc::CpuTarget &target) {
 
 /// The runtime and the generated code as one module that exports only the model's functions.
 Error addRuntimeAndProgram(Module &module, const mlc::Artifact &artifact, mlc::EmitKind kind) {
-  auto runtime = parseBitcodeFile(MemoryBufferRef(mlc::runtimeBitcode(), "mlc_runtime"), module.getContext());
+  auto runtime = parseBitcodeFile(
+      MemoryBufferRef(mlc::runtimeBitcode(module.getTargetTriple().getArch()), "mlc_runtime"), module.getContext());
   if (!runtime)
     return runtime.takeError();
   (*runtime)->setTargetTriple(module.getTargetTriple());
@@ -93,6 +97,27 @@ Error addRuntimeAndProgram(Module &module, const mlc::Artifact &artifact, mlc::E
   keep.insert(exported.begin(), exported.end());
   internalizeModule(module, [&](const GlobalValue &value) { return keep.contains(value.getName()); });
   return Error::success();
+}
+
+/// A hash of everything but the values of the weights. Libraries and files with the same hash fit each other: the code that
+/// would have been generated for these weights is the code that the library has.
+std::array<uint64_t, 2> structureOf(const Module &module, const mlc::Artifact &artifact) {
+  SmallVector<char, 0> bytes;
+  raw_svector_ostream os(bytes);
+  WriteBitcodeToFile(module, os);
+  auto add = [&](int64_t number) { os.write(reinterpret_cast<const char *>(&number), sizeof(number)); };
+  for (const mlc::Weight &weight : artifact.weights) {
+    add(weight.offset);
+    weight.value.getShapedType().print(os);
+  }
+  for (const mlc::StateSlot &slot : artifact.state) {
+    os << slot.name << '\0';
+    llvm::for_each(ArrayRef{slot.offset, slot.bytes, slot.weightsOffset}, add);
+  }
+  for (const std::string &image : artifact.deviceImages)
+    os << image << '\0';
+  XXH128_hash_t hash = xxh3_128bits(ArrayRef(reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size()));
+  return {hash.high64, hash.low64};
 }
 
 Error generate(Module &module, TargetMachine &machine, raw_pwrite_stream &os, CodeGenFileType type) {
@@ -130,30 +155,37 @@ Error writeFile(StringRef path, StringRef text) {
   return os.has_error() ? createFileError(path, os.error()) : Error::success();
 }
 
+Error writeObject(Module &module, TargetMachine &machine, StringRef path) {
+  std::error_code failed;
+  raw_fd_ostream os(path, failed);
+  if (failed)
+    return createFileError(path, failed);
+  if (Error error = generate(module, machine, os, CodeGenFileType::ObjectFile))
+    return error;
+  os.close();
+  return os.has_error() ? createFileError(path, os.error()) : Error::success();
+}
+
 Error writeLibrary(Module &module, TargetMachine &machine, const mlc::Artifact &artifact, mlc::EmitKind kind,
                    StringRef output) {
   ScratchDirectory scratch;
   if (std::error_code failed = sys::fs::createUniqueDirectory("mlc", scratch.path))
     return createFileError("temporary directory", failed);
   std::vector<std::string> objects{scratch.file(artifact.name + ".o")};
-  {
-    std::error_code failed;
-    raw_fd_ostream os(objects[0], failed);
-    if (failed)
-      return createFileError(objects[0], failed);
-    if (Error error = generate(module, machine, os, CodeGenFileType::ObjectFile))
+  if (!artifact.weightsFile.empty()) {
+    if (Error error = mlc::writeWeightsFile(artifact.weightsFile, artifact))
       return error;
-    os.close();
-    if (os.has_error())
-      return createFileError(objects[0], os.error());
-  }
-  if (artifact.weightsBytes > 0) {
+  } else if (artifact.weightsBytes > 0) {
     objects.push_back(scratch.file(artifact.name + "_weights.o"));
     if (Error error =
             mlc::writeWeightsObject(objects[1], machine.getTargetTriple().str(), artifact.name + "_weights", artifact))
       return error;
   }
-  if (Error error = mlc::linkObjects(objects, output, kind))
+  for (const mlc::Weight &weight : artifact.weights)
+    mlc::releaseResource(weight.value); // before the linker maps the blob twice: its input and its output
+  if (Error error = writeObject(module, machine, objects[0]))
+    return error;
+  if (Error error = mlc::linkObjects(objects, output, kind, artifact))
     return error;
   SmallString<128> beside(output);
   sys::path::replace_extension(beside, ".h");
@@ -196,13 +228,13 @@ mlir::LogicalResult mlc::writeText(mlir::ModuleOp module, StringRef output, func
   return mlir::success();
 }
 
-mlir::LogicalResult mlc::emit(mlir::ModuleOp module, const Artifact &artifact, const CpuTarget &target, EmitKind kind,
+mlir::LogicalResult mlc::emit(mlir::ModuleOp module, Artifact &artifact, const CpuTarget &target, EmitKind kind,
                               StringRef output) {
   auto machine = makeTargetMachine(target);
   if (!machine)
     return module.emitError() << toString(machine.takeError());
   LLVMContext context;
-  std::unique_ptr<Module> code = mlir::translateModuleToLLVMIR(module, context, artifact.name);
+  std::unique_ptr<Module> code = mlir::translateModuleToLLVMIR(module, context, "model");
   if (!code)
     return module.emitError("cannot be translated to LLVM IR");
   code->setTargetTriple((*machine)->getTargetTriple());
@@ -210,6 +242,13 @@ mlir::LogicalResult mlc::emit(mlir::ModuleOp module, const Artifact &artifact, c
   setTarget(*code, target);
   if (kind == EmitKind::LLVM)
     return writeText(module, output, [&](raw_ostream &os) { code->print(os, nullptr); });
+  artifact.weightsStructure = structureOf(*code, artifact);
+  if (kind == EmitKind::Weights) {
+    if (Error error = writeWeightsFile(output, artifact))
+      return module.emitError() << toString(std::move(error));
+    return mlir::success();
+  }
+  artifact.manifest = writeManifest(artifact);
   if (Error error = emitModule(*code, **machine, artifact, kind, output))
     return module.emitError() << toString(std::move(error));
   return mlir::success();

@@ -24,8 +24,9 @@ public:
     modelFields.append(2, i32);
     modelFields.append(12, pointer);
     auto *modelType = StructType::get(context, modelFields);
-    auto *programType = StructType::get(context, {modelType, pointer, pointer, pointer, pointer, pointer, i64, i64, i32,
-                                                  i32, pointer, pointer, pointer, pointer, i32, i32, pointer});
+    auto *programType =
+        StructType::get(context, {modelType, pointer, pointer, pointer, pointer, pointer, i64, i64, i32, i32, pointer,
+                                  pointer, pointer, pointer, i32, i32, pointer, pointer, ArrayType::get(i64, 2)});
     checkLayout(modelType, programType);
     program = new GlobalVariable(module, programType, /*isConstant=*/true, GlobalValue::InternalLinkage, nullptr,
                                  "mlc.program");
@@ -75,7 +76,7 @@ private:
     return array(slots, "mlc.state_slots");
   }
   Constant *weights() {
-    if (artifact.weightsBytes == 0)
+    if (artifact.weightsBytes == 0 || !artifact.weightsFileName.empty())
       return null;
     auto *blob =
         new GlobalVariable(module, ArrayType::get(Type::getInt8Ty(context), artifact.weightsBytes), /*isConstant=*/true,
@@ -104,14 +105,16 @@ private:
             number(artifact.weightsBytes),
             number(artifact.stateBytes),
             count(artifact.state.size()),
-            count(0),
+            count(kind == mlc::EmitKind::Library),
             stateSlots(),
             text(join(artifact.cpuFeatures, ",")),
             texts(artifact.deviceImages, "mlc.device_images"),
             texts(artifact.deviceKernels, "mlc.device_kernels"),
             count(artifact.deviceImages.size()),
             count(artifact.deviceKernels.size()),
-            artifact.deviceArch.empty() ? null : text(artifact.deviceArch)};
+            artifact.deviceArch.empty() ? null : text(artifact.deviceArch),
+            artifact.weightsFileName.empty() ? null : text(artifact.weightsFileName),
+            ConstantDataArray::get(context, artifact.weightsStructure)};
   }
 
   SmallVector<Constant *> modelFields() {
@@ -157,6 +160,7 @@ private:
     same(programType, 6, offsetof(mlc_program, weights_bytes));
     same(programType, 10, offsetof(mlc_program, state_slots));
     same(programType, 16, offsetof(mlc_program, device_arch));
+    same(programType, 18, offsetof(mlc_program, weights_structure));
     if (layout.getTypeAllocSize(model) != sizeof(mlc_model) ||
         layout.getTypeAllocSize(programType) != sizeof(mlc_program))
       report_fatal_error("the compiler and abi.h disagree on a structure");

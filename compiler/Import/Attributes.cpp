@@ -72,7 +72,9 @@ static AsmResourceBlob blobOf(TensorData data, std::shared_ptr<ModelFile> file) 
       file->releasePages();
     return copy;
   }
-  return UnmanagedAsmResourceBlob::allocateWithAlign(bytes, alignment, [file](void *, size_t, size_t) {});
+  return UnmanagedAsmResourceBlob::allocateWithAlign(bytes, alignment, [file](void *data, size_t size, size_t) {
+    file->releasePages({static_cast<const char *>(data), size});
+  });
 }
 
 llvm::Expected<ElementsAttr> AttributeImporter::tensor(const TensorProto &tensor) {

@@ -7,6 +7,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/Process.h"
 #include <sys/mman.h>
 
 using namespace mlc;
@@ -75,6 +76,20 @@ void ModelFile::releasePages() const {
     (void)madvise(const_cast<char *>(buffer->getBufferStart()), buffer->getBufferSize(), MADV_DONTNEED);
 }
 
+void ModelFile::releasePages(llvm::ArrayRef<char> range) const {
+  auto isMapped = [&](const llvm::MemoryBuffer &file) {
+    return file.getBufferKind() == llvm::MemoryBuffer::MemoryBuffer_MMap && range.begin() >= file.getBufferStart() &&
+           range.end() <= file.getBufferEnd();
+  };
+  if (!isMapped(*buffer) && llvm::none_of(externalFiles, [&](const auto &entry) { return isMapped(*entry.second); }))
+    return; // on the heap the bytes would be lost to others that share them
+  uint64_t pageBytes = llvm::sys::Process::getPageSizeEstimate();
+  uint64_t begin = llvm::alignTo(reinterpret_cast<uintptr_t>(range.begin()), pageBytes);
+  uint64_t end = llvm::alignDown(reinterpret_cast<uintptr_t>(range.end()), pageBytes);
+  if (begin < end)
+    (void)madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED);
+}
+
 llvm::Expected<StringRef> ModelFile::rawData(const pb::TensorProto &tensor) const {
   std::optional<RawDataPlace> place = rawDataPlace(tensor.raw_data());
   if (!place || place->offset > bytes().size() || place->size > bytes().size() - place->offset)
@@ -107,6 +122,14 @@ llvm::Expected<StringRef> ModelFile::externalData(const pb::TensorProto &tensor)
                                                  location, content->size(),
                                                  hasLength ? std::to_string(length) : "from there", offset));
   return hasLength ? content->substr(offset, length) : content->substr(offset);
+}
+
+std::vector<std::string> ModelFile::externalLocations() const {
+  std::vector<std::string> locations;
+  for (const auto &entry : externalFiles)
+    locations.push_back(entry.first().str());
+  llvm::sort(locations);
+  return locations;
 }
 
 llvm::Expected<StringRef> ModelFile::mapExternal(StringRef location) {

@@ -8,6 +8,7 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace mlc {
 
@@ -24,11 +25,15 @@ public:
 
   /// Lets go of the mapped pages; they come back from the file when they are read again.
   void releasePages() const;
+  /// The same for a range of this file or of one with external data.
+  void releasePages(llvm::ArrayRef<char> range) const;
 
   /// The content of a tensor's `raw_data`, in the mapped file.
   llvm::Expected<llvm::StringRef> rawData(const pb::TensorProto &tensor) const;
   /// The content of a tensor whose data is in another file beside the model.
   llvm::Expected<llvm::StringRef> externalData(const pb::TensorProto &tensor);
+  /// The files that externalData has read, as the model names them, sorted.
+  std::vector<std::string> externalLocations() const;
 
 private:
   llvm::Expected<llvm::StringRef> mapExternal(llvm::StringRef location);

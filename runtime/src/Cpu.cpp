@@ -1,14 +1,23 @@
-// Cpu.cpp: reads CPUID itself, because __builtin_cpu_supports needs symbols of the compiler's own library. A feature
-// that uses wide registers counts only if the operating system saves those registers (XGETBV).
+// Cpu.cpp: asks the CPU itself on x86, because __builtin_cpu_supports needs symbols of the compiler's own library. A
+// feature that uses wide registers counts only if the operating system saves those registers (XGETBV). On Arm only the
+// kernel may ask the CPU, and it hands every program the answer.
 #include "Cpu.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#else
+#error "features of this CPU are unknown"
+#endif
 
 namespace mlc {
+
+#if defined(__x86_64__)
 
 namespace {
 enum Register : uint8_t { eax, ebx, ecx, edx };
@@ -70,28 +79,70 @@ static const Feature features[] = {
     {"lzcnt", leafExtended, ecx, 5, sse},
 };
 
-static void readCpuid(uint32_t words[leafCount][4]) {
-  memset(words, 0, sizeof(uint32_t) * leafCount * 4);
-  uint32_t *w = words[leaf1];
+namespace {
+/// What this machine has.
+struct Machine {
+  uint32_t words[leafCount][4];
+  uint32_t saved; // register sets that the operating system saves and restores
+};
+} // namespace
+
+static Machine readMachine() {
+  Machine machine;
+  memset(&machine, 0, sizeof(machine));
+  uint32_t *w = machine.words[leaf1];
   __get_cpuid(1, &w[0], &w[1], &w[2], &w[3]);
-  w = words[leaf7];
+  const uint32_t osxsave = 1u << 27;
+  if (w[ecx] & osxsave) {
+    uint32_t high;
+    __asm__ volatile("xgetbv" : "=a"(machine.saved), "=d"(high) : "c"(0));
+  }
+  w = machine.words[leaf7];
   if (__get_cpuid_count(7, 0, &w[0], &w[1], &w[2], &w[3]) && w[eax] >= 1) {
-    w = words[leaf7Sub1];
+    w = machine.words[leaf7Sub1];
     __get_cpuid_count(7, 1, &w[0], &w[1], &w[2], &w[3]);
   }
-  w = words[leafExtended];
+  w = machine.words[leafExtended];
   __get_cpuid(0x80000001u, &w[0], &w[1], &w[2], &w[3]);
+  return machine;
 }
 
-/// Register sets that the operating system saves and restores.
-static uint32_t savedRegisters(uint32_t leaf1Ecx) {
-  const uint32_t osxsave = 1u << 27;
-  if (!(leaf1Ecx & osxsave))
-    return 0;
-  uint32_t low, high;
-  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return low;
+static bool isPresent(const Machine &machine, const Feature &feature) {
+  return machine.words[feature.leaf][feature.word] >> feature.bit & 1 &&
+         (machine.saved & feature.saved) == feature.saved;
 }
+
+#else
+
+namespace {
+enum Word : uint8_t { hwcap, hwcap2, wordCount };
+
+struct Feature {
+  char name[20];
+  Word word;
+  uint64_t bit;
+};
+
+struct Machine {
+  uint64_t words[wordCount];
+};
+} // namespace
+
+static const Feature features[] = {
+    {"fp", hwcap, HWCAP_FP},           {"asimd", hwcap, HWCAP_ASIMD},       {"crc32", hwcap, HWCAP_CRC32},
+    {"atomics", hwcap, HWCAP_ATOMICS}, {"asimdrdm", hwcap, HWCAP_ASIMDRDM}, {"asimdhp", hwcap, HWCAP_ASIMDHP},
+    {"jscvt", hwcap, HWCAP_JSCVT},     {"fcma", hwcap, HWCAP_FCMA},         {"lrcpc", hwcap, HWCAP_LRCPC},
+    {"asimddp", hwcap, HWCAP_ASIMDDP}, {"asimdfhm", hwcap, HWCAP_ASIMDFHM}, {"i8mm", hwcap2, HWCAP2_I8MM},
+    {"bf16", hwcap2, HWCAP2_BF16},
+};
+
+static Machine readMachine() { return {{getauxval(AT_HWCAP), getauxval(AT_HWCAP2)}}; }
+
+static bool isPresent(const Machine &machine, const Feature &feature) {
+  return (machine.words[feature.word] & feature.bit) != 0;
+}
+
+#endif
 
 static const Feature *findFeature(const char *name, size_t length) {
   for (const Feature &feature : features)
@@ -101,9 +152,7 @@ static const Feature *findFeature(const char *name, size_t length) {
 }
 
 bool cpuHas(const char *names, char *message, size_t messageBytes) {
-  uint32_t words[leafCount][4];
-  readCpuid(words);
-  uint32_t saved = savedRegisters(words[leaf1][ecx]);
+  Machine machine = readMachine();
   size_t used = 0;
   for (const char *name = names; *name;) {
     size_t length = strcspn(name, ",");
@@ -112,9 +161,7 @@ bool cpuHas(const char *names, char *message, size_t messageBytes) {
       snprintf(message, messageBytes, "the library asks for the unknown CPU feature \"%.*s\"", (int)length, name);
       return false;
     }
-    bool present =
-        words[feature->leaf][feature->word] >> feature->bit & 1 && (saved & feature->saved) == feature->saved;
-    if (!present && used < messageBytes)
+    if (!isPresent(machine, *feature) && used < messageBytes)
       used += (size_t)snprintf(message + used, messageBytes - used, "%s%.*s",
                                used ? ", " : "this CPU lacks features that the library was compiled for: ", (int)length,
                                name);
@@ -125,13 +172,3 @@ bool cpuHas(const char *names, char *message, size_t messageBytes) {
 }
 
 } // namespace mlc
-
-#else
-
-namespace mlc {
-
-// Elsewhere the baseline of the target triple is what the compiler generates for, so there is nothing to check.
-bool cpuHas(const char *, char *, size_t) { return true; }
-
-} // namespace mlc
-#endif

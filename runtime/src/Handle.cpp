@@ -4,6 +4,7 @@
 #include "Cpu.h"
 #include "Device.h"
 #include "Pool.h"
+#include "Weights.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -131,6 +132,12 @@ static mlc_status checkOptions(const mlc_options &options) {
     return failCreate(MLC_INVALID_ARGUMENT, "options: arena_bytes is %zu, but arena is null", options.arena_bytes);
   if (options.device < 0)
     return failCreate(MLC_INVALID_ARGUMENT, "options: device is %d, expected 0 or more", options.device);
+  if (options.weights_file && options.weights)
+    return failCreate(MLC_INVALID_ARGUMENT, "options: weights_file and weights are both given");
+  if (!options.weights != !options.weights_bytes)
+    return failCreate(MLC_INVALID_ARGUMENT, "options: weights and weights_bytes must be given together");
+  if (options.weights && (uintptr_t)options.weights % 64)
+    return failCreate(MLC_INVALID_ARGUMENT, "options: weights is not aligned to 64 bytes");
   return MLC_OK;
 }
 
@@ -189,18 +196,16 @@ static mlc_status startPool(mlc_handle *handle) {
 
 /// Copies the weights to the device; on the CPU they are used where they lie.
 static mlc_status placeWeights(mlc_handle *handle) {
-  const mlc_program *program = handle->program;
-  handle->weights = program->weights;
-  if (!handle->device)
+  if (!handle->device) {
+    handle->weights = handle->hostWeights;
     return MLC_OK;
-  size_t bytes = (size_t)program->weights_bytes;
-  void *copy = nullptr;
-  if (mlc_status status = deviceAllocate(handle, bytes, DeviceMemory::Private, "weights", &copy)) {
-    handle->weights = nullptr;
-    return status;
   }
+  size_t bytes = (size_t)handle->program->weights_bytes;
+  void *copy = nullptr;
+  if (mlc_status status = deviceAllocate(handle, bytes, DeviceMemory::Private, "weights", &copy))
+    return status;
   handle->weights = copy;
-  return deviceWrite(handle, copy, program->weights, bytes);
+  return deviceWrite(handle, copy, handle->hostWeights, bytes);
 }
 
 /// Allocates the state and gives every slot its initial value.
@@ -226,7 +231,7 @@ static mlc_status initializeState(mlc_handle *handle) {
     if (slot.weights_offset < 0)
       continue;
     char *to = (char *)handle->state + slot.offset;
-    const char *from = (const char *)program->weights + slot.weights_offset;
+    const char *from = handle->hostWeights + slot.weights_offset;
     if (!handle->device)
       memcpy(to, from, (size_t)slot.bytes);
     else if (mlc_status status = deviceWrite(handle, to, from, (size_t)slot.bytes))
@@ -243,6 +248,8 @@ static mlc_status initialize(mlc_handle *handle) {
     if (mlc_status status = deviceOpen(handle))
       return status;
   DeviceScope scope(handle);
+  if (mlc_status status = openWeights(handle))
+    return status;
   if (mlc_status status = placeWeights(handle))
     return status;
   if (mlc_status status = initializeState(handle))
@@ -348,6 +355,7 @@ void mlc_rt_destroy(mlc_handle *handle) {
     release(handle, handle->state);
   }
   deviceClose(handle);
+  closeWeights(handle);
   mlc_options options = handle->options;
   options.release(options.user, handle);
 }

@@ -25,6 +25,10 @@ struct mlc_handle {
   mlc::Pool *ownPool;           // null: serial, or the caller's pool
   mlc::Device *device;          // null on the CPU
 
+  const char *hostWeights; // the constant blob, wherever it is
+  void *mappedWeights;     // the file that holds it; null if no file does
+  size_t mappedWeightsBytes;
+
   // Device memory on a GPU, host memory otherwise.
   const void *weights;
   void *state;

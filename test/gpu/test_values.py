@@ -139,3 +139,14 @@ def test_operators(gpu, tmp_path_factory, name):
     onnx.save(model, path)
     with gpu(path) as library:
         assert_equal(library.run(feeds), reference(model.SerializeToString(), feeds), 1e-3 if name in ("half", "functions") else 1e-5)
+
+
+def test_weights_in_a_file(driver, digits, tmp_path):
+    """What lies beside the library is uploaded like what lies inside, and so is what create is given instead."""
+    library = mlc_backend.compile_model(digits, tmp_path / "digits.so", TARGET, f"--weights={tmp_path / 'digits.weights'}")
+    feeds = {"image": np.random.default_rng(3).random((2, 1, 8, 8), np.float32)}
+    with mlc_backend.Library(library) as loaded:
+        assert_equal(loaded.run(feeds), reference(digits, feeds))
+    (tmp_path / "digits.weights").rename(tmp_path / "moved.weights")
+    with mlc_backend.Library(library, weights_file=bytes(tmp_path / "moved.weights")) as loaded:
+        assert_equal(loaded.run(feeds), reference(digits, feeds))

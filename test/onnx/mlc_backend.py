@@ -15,7 +15,7 @@ import onnx
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 MLC = pathlib.Path(os.environ.get("MLC", REPOSITORY / "build/bin/mlc"))
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 RANK_MAX = 16
 STATUS = ["ok", "invalid argument", "out of memory", "unsupported cpu", "unsupported device", "io error", "corrupt data",
           "model error", "internal"]
@@ -33,7 +33,8 @@ class Options(ctypes.Structure):
     _fields_ = [("threads", ctypes.c_int32), ("parallel_for", ctypes.c_void_p), ("pool", ctypes.c_void_p),
                 ("allocate", ctypes.c_void_p), ("release", ctypes.c_void_p), ("user", ctypes.c_void_p),
                 ("arena", ctypes.c_void_p), ("arena_bytes", ctypes.c_size_t), ("device", ctypes.c_int32),
-                ("seed", ctypes.c_uint64)]
+                ("seed", ctypes.c_uint64), ("weights_file", ctypes.c_char_p), ("weights", ctypes.c_void_p),
+                ("weights_bytes", ctypes.c_size_t)]
 
 
 class Dim(ctypes.Structure):

@@ -37,6 +37,9 @@
   F(mlc_options, arena_bytes, 56) \
   F(mlc_options, device, 64) \
   F(mlc_options, seed, 72) \
+  F(mlc_options, weights_file, 80) \
+  F(mlc_options, weights, 88) \
+  F(mlc_options, weights_bytes, 96) \
   F(mlc_model, abi_version, 0) \
   F(mlc_model, struct_bytes, 4) \
   F(mlc_model, name, 8) \
@@ -76,19 +79,31 @@
   F(mlc_program, weights_bytes, 216) \
   F(mlc_program, state_bytes, 224) \
   F(mlc_program, state_slot_count, 232) \
+  F(mlc_program, weights_beside_library, 236) \
   F(mlc_program, state_slots, 240) \
   F(mlc_program, cpu_features, 248) \
   F(mlc_program, device_images, 256) \
   F(mlc_program, device_kernels, 264) \
   F(mlc_program, device_image_count, 272) \
   F(mlc_program, device_kernel_count, 276) \
-  F(mlc_program, device_arch, 280)
-// clang-format on
+  F(mlc_program, device_arch, 280) \
+  F(mlc_program, weights_file, 288) \
+  F(mlc_program, weights_structure, 296) \
+  F(mlc_weights_header, version, 8) \
+  F(mlc_weights_header, weights_bytes, 16) \
+  F(mlc_weights_header, structure, 24)
 
-#define SIZES(S)                                                                                                       \
-  S(mlc_call, 80)                                                                                                      \
-  S(mlc_tensor, 144)                                                                                                   \
-  S(mlc_dim, 16) S(mlc_value_info, 24) S(mlc_options, 80) S(mlc_model, 176) S(mlc_state_slot, 32) S(mlc_program, 288)
+#define SIZES(S) \
+  S(mlc_call, 80) \
+  S(mlc_tensor, 144) \
+  S(mlc_dim, 16) \
+  S(mlc_value_info, 24) \
+  S(mlc_options, 104) \
+  S(mlc_model, 176) \
+  S(mlc_state_slot, 32) \
+  S(mlc_program, 312) \
+  S(mlc_weights_header, 64)
+// clang-format on
 
 int main(int argumentCount, char **arguments) {
   int print = argumentCount > 1 && strcmp(arguments[1], "print") == 0;

@@ -20,10 +20,10 @@ for variant in plain thread address,undefined; do
     failed=$((failed + 1))
     continue
   fi
-  for test in abi_test pool_test call_test create_test checkpoint_test device_test "device_test fake" symbols; do
+  for test in abi_test pool_test call_test create_test checkpoint_test device_test "device_test fake" "symbols x86_64" "symbols aarch64"; do
     log=$folder/$(echo "$test" | tr ' ' '_').log
     case $test in
-    symbols) "$source/../test/runtime/symbols.sh" /usr/lib/llvm-22/bin "$folder/runtime/mlc_runtime.bc" ;;
+    symbols*) "$source/../test/runtime/symbols.sh" /usr/lib/llvm-22/bin "$folder/runtime/mlc_runtime_${test#* }.bc" ;;
     *fake) LD_LIBRARY_PATH=$folder/test/fake "$folder/test/runtime_device_test" fake ;;
     *) "$folder/test/runtime_$test" ;;
     esac >"$log" 2>&1

@@ -47,6 +47,7 @@ llvm::Expected<Timings> measure(const mlc_model &model, const CommandLine &line,
   mlc_options options = {};
   options.threads = int32_t(line.threads);
   options.device = int32_t(line.device);
+  options.weights_file = line.inputs.weightsFile();
   mlc_handle *handle = nullptr;
   if (mlc_status status = model.create(&options, &handle))
     return statusError(model, nullptr, status, "create");

@@ -21,10 +21,10 @@ struct Emit {
   EmitKind kind;
 };
 const Emit emits[] = {
-    {nullptr, ".so", EmitKind::Library}, {nullptr, ".a", EmitKind::Archive}, {"onnx", "", EmitKind::Onnx},
-    {"core", "", EmitKind::Core},        {"linalg", "", EmitKind::Linalg},   {"tiled", "", EmitKind::Tiled},
-    {"llvm", "", EmitKind::LLVM},        {"asm", "", EmitKind::Assembly},    {"ptx", "", EmitKind::Ptx},
-    {"obj", ".o", EmitKind::Object},
+    {nullptr, ".so", EmitKind::Library}, {nullptr, ".a", EmitKind::Archive},       {"onnx", "", EmitKind::Onnx},
+    {"core", "", EmitKind::Core},        {"linalg", "", EmitKind::Linalg},         {"tiled", "", EmitKind::Tiled},
+    {"llvm", "", EmitKind::LLVM},        {"asm", "", EmitKind::Assembly},          {"ptx", "", EmitKind::Ptx},
+    {"obj", ".o", EmitKind::Object},     {nullptr, ".weights", EmitKind::Weights},
 };
 
 bool isCIdentifier(StringRef text) {
@@ -122,8 +122,8 @@ void declare(Options &options, CommandLine &line) {
   options.positional("MODEL.onnx", "the model to compile", line.models, 1, 1);
   options.value(
       "-o,--output", "FILE",
-      "what to make: FILE.so, FILE.a or FILE.o, with FILE.h and FILE.json beside it; with --emit, a text file "
-      "(default there: standard output)",
+      "what to make: FILE.so, FILE.a or FILE.o, with FILE.h and FILE.json beside it; FILE.weights, other weights for a "
+      "library of the same structure; with --emit, a text file (default there: standard output)",
       line.output);
   options.value("--name", "NAME", "prefix of every symbol of the library (default: made of the output's name)",
                 [&compile](StringRef text) -> std::optional<std::string> {
@@ -132,6 +132,11 @@ void declare(Options &options, CommandLine &line) {
                   compile.name = text.str();
                   return std::nullopt;
                 });
+  options.value(
+      "--weights", "FILE",
+      "put the weights into this file instead of the library, which maps it: a file in the library's folder, or an "
+      "absolute path",
+      compile.weightsFile);
   options.heading("shapes");
   options.value("--dim", "NAME=SIZE[,...]", "make a symbolic dimension of the model constant; may be repeated",
                 [&compile](StringRef text) { return readDims(text, compile.dims); });
@@ -151,10 +156,15 @@ void declare(Options &options, CommandLine &line) {
                   compile.target = text.str();
                   return std::nullopt;
                 });
+  options.value("--triple", "x86_64-linux-gnu|aarch64-linux-gnu",
+                "the machine that the library runs on (default: this one's)", compile.triple);
   options.value(
       "--cpu", "native|x86-64-v3|...",
-      "the oldest CPU that the library must run on: native, x86-64-v2, -v3, -v4 or a name of LLVM's (default: native)",
+      "the oldest CPU that the library must run on: native, generic, x86-64-v2, -v3, -v4, armv8.2-a, ... or a name of "
+      "LLVM's (default: native; generic for another machine's triple)",
       compile.cpu);
+  options.value("--sysroot", "DIR", "where the C library of the triple is installed (default: where Debian puts it)",
+                compile.sysroot);
   declareTraining(options, line);
   options.heading("looking inside");
   std::vector<std::string> words;
@@ -170,6 +180,7 @@ void declare(Options &options, CommandLine &line) {
   options.epilogue("examples:\n"
                    "  mlc compile model.onnx -o model.so\n"
                    "  mlc compile model.onnx -o libmodel.a --cpu=x86-64-v3 --dim batch=1\n"
+                   "  mlc compile model.onnx -o model.so --triple=aarch64-linux-gnu --cpu=cortex-a76\n"
                    "  mlc compile model.onnx -o trainer.so --train --loss=cross_entropy --optimizer=adam\n"
                    "  mlc compile model.onnx --emit=core");
 }
@@ -191,7 +202,7 @@ std::optional<std::string> chooseEmit(CommandLine &line) {
   }
   return line.output.empty()
              ? "no output is given: -o FILE.so, FILE.a or FILE.o, or --emit"
-             : "the output \"" + line.output + "\" ends with none of .so, .a and .o, and there is no --emit";
+             : "the output \"" + line.output + "\" ends with none of .so, .a, .o and .weights, and there is no --emit";
 }
 
 } // namespace
@@ -207,6 +218,9 @@ int mlc::compileCommand(Arguments arguments) {
     return *code;
   if (auto error = chooseEmit(line))
     return options.usageError(*error);
+  bool isLibrary = llvm::is_contained({EmitKind::Library, EmitKind::Archive, EmitKind::Object}, line.compile.emit);
+  if (!line.compile.weightsFile.empty() && !isLibrary)
+    return options.usageError("option --weights needs a library as output: -o FILE.so, FILE.a or FILE.o");
   if (!line.trainingOption.empty() && !line.compile.train.enabled)
     return options.usageError("option " + line.trainingOption + " needs --train");
   StringRef model = line.models.front();

@@ -7,6 +7,7 @@
 #include "compiler/Import/Summary.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
 
 using namespace mlc;
@@ -42,6 +43,20 @@ static int describeModel(llvm::StringRef path) {
   return Success;
 }
 
+static void printWeights(const mlc_model &model, llvm::raw_ostream &os) {
+  auto manifest = llvm::json::parse(model.manifest);
+  const llvm::json::Object *root = manifest ? manifest->getAsObject() : nullptr;
+  if (!manifest)
+    llvm::consumeError(manifest.takeError());
+  const llvm::json::Object *weights = root ? root->getObject("weights") : nullptr;
+  if (!weights)
+    return;
+  auto file = weights->getString("file");
+  os << "weights      " << weights->getInteger("bytes").value_or(0) << " bytes"
+     << (file ? " in the file " + printable(*file) : "") << ", structure "
+     << weights->getString("structure").value_or("") << '\n';
+}
+
 static int describeLibrary(llvm::StringRef path, const std::map<std::string, int64_t> &dims,
                            const std::map<std::string, std::vector<int64_t>> &shapes) {
   auto fail = [](llvm::Error error) {
@@ -69,6 +84,7 @@ static int describeLibrary(llvm::StringRef path, const std::map<std::string, int
   printValues("parameter    ", model.params, model.param_count);
   printValues("train input  ", model.train_inputs, model.train_input_count);
   printValues("train output ", model.train_outputs, model.train_output_count);
+  printWeights(model, os);
   auto unbound = llvm::find(*sizes, -1);
   if (unbound == sizes->end())
     os << "workspace    " << model.workspace_size(sizes->data()) << " bytes\n";

@@ -190,6 +190,7 @@ void InputOptions::declare(Options &options, StringRef whenMissing) {
   options.value("--shape", "INPUT=1x3x224x224", "the shape of an input; may be repeated",
                 [this](StringRef text) { return readShape(text, shapes); });
   options.value("--seed", "NUMBER", "of random inputs (default: 0)", seed, 0);
+  options.value("--weights", "FILE", "weights to use instead of the library's own, made by mlc compile", weights);
 }
 
 llvm::Expected<BoundTensors> mlc::bindTensors(const mlc_model &model, const InputOptions &options,

@@ -11,8 +11,12 @@ struct InputOptions {
   std::map<std::string, int64_t> dims;
   std::map<std::string, std::vector<int64_t>> shapes;
   int64_t seed = 0;
+  std::string weights;
 
-  /// --input, --dim, --shape, --seed.
+  /// For mlc_options.
+  const char *weightsFile() const { return weights.empty() ? nullptr : weights.c_str(); }
+
+  /// --input, --dim, --shape, --seed, --weights.
   void declare(Options &options, llvm::StringRef whenMissing);
 };
 

@@ -65,6 +65,7 @@ llvm::Error runOnce(const mlc_model &model, const CommandLine &line, BoundTensor
   options.threads = int32_t(line.threads);
   options.device = int32_t(line.device);
   options.seed = uint64_t(line.inputs.seed);
+  options.weights_file = line.inputs.weightsFile();
   mlc_handle *handle = nullptr;
   if (mlc_status status = model.create(&options, &handle))
     return statusError(model, nullptr, status, "create");

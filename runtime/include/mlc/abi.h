@@ -51,11 +51,11 @@ typedef struct mlc_program {
   mlc_entry train_step; /// null: not trainable
   mlc_sizes run_sizes;
   mlc_sizes train_sizes;
-  const void *weights;
+  const void *weights; /// the constant blob; null: in a file, see weights_file
   int64_t weights_bytes;
   int64_t state_bytes;
   int32_t state_slot_count; /// the first model.param_count slots are the parameters, in order; then optimizer slots
-  int32_t reserved;
+  int32_t weights_beside_library; /// a relative weights_file is in the library's folder; else in the current one
   const mlc_state_slot *state_slots;
   const char *cpu_features; /// comma-separated names as in /proc/cpuinfo that create checks; "" for none. A name that
                             /// the runtime does not know (runtime/src/Cpu.cpp) is an error, too
@@ -63,8 +63,24 @@ typedef struct mlc_program {
                                      /// comes from the first image that holds it and whose .target the device can run
   const char *const *device_kernels; /// kernel names, by the index that mlc_rt_launch receives
   int32_t device_image_count, device_kernel_count;
-  const char *device_arch; /// "sm_80", for messages; null on the CPU
+  const char *device_arch;       /// "sm_80", for messages; null on the CPU
+  const char *weights_file;      /// null: the weights are in the library
+  uint64_t weights_structure[2]; /// a hash of the code and of where each weight lies: which files of weights fit
 } mlc_program;
+
+/// The first 64 bytes of a file of weights; the constant blob follows. Little-endian.
+typedef struct mlc_weights_header {
+  char magic[8];    /// MLC_WEIGHTS_MAGIC
+  uint32_t version; /// MLC_WEIGHTS_VERSION
+  uint32_t header_bytes;
+  int64_t weights_bytes;
+  uint64_t structure[2]; /// mlc_program.weights_structure of the libraries that it fits
+  uint64_t reserved[3];
+} mlc_weights_header;
+
+/// Not text, and damaged by any conversion of line ends.
+#define MLC_WEIGHTS_MAGIC "\x93MLCW\r\n\0"
+#define MLC_WEIGHTS_VERSION 1
 
 #define MLC_RT(RESULT, NAME, ...) RESULT NAME(__VA_ARGS__);
 #include "mlc/abi.def"

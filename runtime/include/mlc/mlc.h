@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 /// Version of the structures of this file and of abi.h. A library and a program that disagree refuse each other.
-#define MLC_ABI_VERSION 1
+#define MLC_ABI_VERSION 2
 
 typedef enum mlc_status {
   MLC_OK = 0,
@@ -25,7 +25,7 @@ typedef enum mlc_status {
   MLC_UNSUPPORTED_CPU = 3,    /// the library was compiled for CPU features that this machine lacks
   MLC_UNSUPPORTED_DEVICE = 4, /// no GPU driver, or no GPU that can run the library's code
   MLC_IO_ERROR = 5,           /// a file could not be read or written
-  MLC_CORRUPT_DATA = 6,       /// a checkpoint is malformed or belongs to another model
+  MLC_CORRUPT_DATA = 6,       /// a checkpoint or a file of weights is malformed or belongs to another model
   MLC_MODEL_ERROR = 7,        /// the model itself failed: an index out of range, a Reshape that does not fit
   MLC_INTERNAL = 8
 } mlc_status;
@@ -76,6 +76,13 @@ typedef struct mlc_options {
   size_t arena_bytes;
   int32_t device; /// ordinal of the GPU, for libraries that hold GPU code
   uint64_t seed;  /// of random initial parameters and of random operators
+  /// Other weights than the library's own: the path of a file that `mlc compile --weights=FILE` has written, or such a
+  /// file in memory (64-byte aligned, the caller's as long as the handle lives; of a GPU library: until create returns).
+  /// It must come from a model that compiles to the same code: a retrained one, with the same options. Anything else is
+  /// refused with MLC_CORRUPT_DATA. Default: the weights inside the library or in the file whose name it holds.
+  const char *weights_file;
+  const void *weights;
+  size_t weights_bytes;
 } mlc_options;
 
 /// A dimension of an input or output: a constant, or the symbol `symbol` of the model's table of dimension names.

@@ -1,6 +1,8 @@
-// writeWeightsObject (Link.h): an ELF64 writer for exactly one section of bytes. LLVM constants would hold a large blob several
-// times over, and an assembler would print and parse it.
+// writeWeightsObject and writeWeightsFile (Link.h): the constant blob as an ELF64 object with exactly one section of bytes, or behind
+// the header that the runtime checks. LLVM constants would hold a large blob several times over, and an assembler would print and
+// parse it.
 #include "compiler/Emit/Link.h"
+#include "mlc/abi.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
@@ -55,7 +57,39 @@ Error writeElements(raw_ostream &os, ElementsAttr value) {
   return Error::success();
 }
 
+/// The blob, from where `os` stands: every weight at its offset, zeros between them.
+Error writeBlob(raw_ostream &os, const mlc::Artifact &artifact) {
+  uint64_t begin = os.tell(), end = begin + artifact.weightsBytes;
+  for (const mlc::Weight &weight : artifact.weights) {
+    uint64_t offset = begin + weight.offset;
+    if (offset < os.tell() || offset > end)
+      return createStringError("weights overlap or leave their blob at offset %lld",
+                               static_cast<long long>(weight.offset));
+    os.write_zeros(offset - os.tell());
+    if (Error error = writeElements(os, weight.value))
+      return error;
+  }
+  if (os.tell() > end)
+    return createStringError("the weights are longer than their blob");
+  os.write_zeros(end - os.tell());
+  return Error::success();
+}
+
 } // namespace
+
+Error mlc::writeWeightsFile(StringRef path, const Artifact &artifact) {
+  mlc_weights_header header = {};
+  memcpy(header.magic, MLC_WEIGHTS_MAGIC, sizeof(header.magic));
+  header.version = MLC_WEIGHTS_VERSION;
+  header.header_bytes = sizeof(header);
+  header.weights_bytes = artifact.weightsBytes;
+  llvm::copy(artifact.weightsStructure, header.structure);
+  // A new file that takes the old one's place: a program may still have that one mapped.
+  return writeToOutput(path, [&](raw_ostream &os) {
+    os.write(reinterpret_cast<const char *>(&header), sizeof(header));
+    return writeBlob(os, artifact);
+  });
+}
 
 Error mlc::writeWeightsObject(StringRef path, StringRef tripleText, StringRef symbol, const Artifact &artifact) {
   Triple triple(tripleText);
@@ -127,17 +161,9 @@ Error mlc::writeWeightsObject(StringRef path, StringRef tripleText, StringRef sy
   auto raw = [&](const auto &value) { os.write(reinterpret_cast<const char *>(&value), sizeof(value)); };
   auto fillTo = [&](uint64_t offset) { os.write_zeros(offset - os.tell()); };
   raw(header);
-  for (const Weight &weight : artifact.weights) {
-    uint64_t begin = dataBegin + weight.offset;
-    if (begin < os.tell() || begin > symbolsBegin)
-      return createStringError("weights overlap or leave their blob at offset %lld",
-                               static_cast<long long>(weight.offset));
-    fillTo(begin);
-    if (Error error = writeElements(os, weight.value))
-      return error;
-  }
-  if (os.tell() > dataBegin + artifact.weightsBytes)
-    return createStringError("the weights are longer than their blob");
+  fillTo(dataBegin);
+  if (Error error = writeBlob(os, artifact))
+    return error;
   fillTo(symbolsBegin);
   raw(symbols);
   os << symbolNames << sectionNames;
