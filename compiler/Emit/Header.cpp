@@ -92,8 +92,9 @@ public:
     os << "/** What went wrong last on this handle; null: in this thread's last failed create. Never null. */\n";
     os << formatv("const char *{0}_last_error(const {0} *handle);\n\n", name);
     os << "/** The reflective table of this model (see mlc_model). */\n";
-    os << (kind == mlc::EmitKind::Library ? std::string("const mlc_model *mlc_model_v1(void);\n")
-                                          : formatv("const mlc_model *{0}_mlc_model_v1(void);\n", name).str());
+    os << formatv("const mlc_model *{0}_mlc_model_v1(void);\n", name);
+    if (kind == mlc::EmitKind::Library)
+      os << "const mlc_model *mlc_model_v1(void);\n";
     os << "\n#ifdef __cplusplus\n}\n#endif\n#endif\n";
   }
 

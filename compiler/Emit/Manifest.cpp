@@ -1,13 +1,12 @@
 // writeManifest (Emit.h): what a program or a person wants to know of a library without loading it.
 #include "compiler/Emit/Emit.h"
+#include "compiler/Version.h"
 #include "mlc/mlc.h"
 #include "llvm/Support/JSON.h"
 
 using namespace llvm;
 
 namespace {
-
-constexpr StringLiteral compilerVersion = "mlc 0.1.0";
 
 StringRef dtypeName(int32_t dtype) {
   switch (dtype) {
@@ -88,7 +87,7 @@ std::string mlc::writeManifest(const Artifact &artifact) {
   json::Object root{{"name", artifact.name},
                     {"model", json::fixUTF8(artifact.model)},
                     {"source_hash", artifact.sourceHash},
-                    {"compiler", compilerVersion},
+                    {"compiler", "mlc " MLC_VERSION},
                     {"abi_version", MLC_ABI_VERSION},
                     {"target", artifact.target},
                     {"triple", artifact.triple},

@@ -252,9 +252,14 @@ private:
       for (StringRef name : {"param", "save", "load"})
         addForward(name, module.getFunction(("mlc_rt_" + name).str()));
     }
-    exported.push_back(kind == mlc::EmitKind::Library ? "mlc_model_v1" : artifact.name + "_mlc_model_v1");
-    Function *reflect = define(exported.back(), pointer, {}, GlobalValue::ExternalLinkage);
-    IRBuilder<> b(BasicBlock::Create(context, "", reflect));
+    addReflection(artifact.name + "_mlc_model_v1");
+    if (kind == mlc::EmitKind::Library)
+      addReflection("mlc_model_v1"); // the one name that programs look for which load libraries at run time
+  }
+
+  void addReflection(const std::string &name) {
+    exported.push_back(name);
+    IRBuilder<> b(BasicBlock::Create(context, "", define(name, pointer, {}, GlobalValue::ExternalLinkage)));
     b.CreateRet(program);
   }
 

@@ -121,5 +121,7 @@ OwningOpRef<ModuleOp> mlc::importOnnx(StringRef path, const CompileOptions &opti
   if (failed(importer.prepare(location)) || failed(importer.importMain(graph, scope)) ||
       failed(addOutputs(main, builder, graph, scope, sizes)))
     return {};
+  if (std::vector<std::string> locations = (*file)->externalLocations(); !locations.empty())
+    (*module)->setAttr("onnx.external_data", symbolNames(builder, locations));
   return module;
 }

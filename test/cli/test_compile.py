@@ -183,3 +183,22 @@ def test_size_from_data(compiled, tmp_path):
                            (-1, "the size of a slice -1 is below 0")):
             with pytest.raises(mlc_backend.MlcError, match=message):
                 library.run({"x": x, "k": np.array([k])})
+
+
+def test_depfile(mlc, digits, tmp_path):
+    """Build systems learn of files that only the model names."""
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    model, library = folder / "model.onnx", folder / "model.so"
+    onnx.save(onnx.load(digits), model, save_as_external_data=True, location="$weights.bin", size_threshold=0)
+    done = run([mlc, "compile", model, "-o", library, "--depfile", tmp_path / "d"])
+    assert done.returncode == 0, done.stderr
+    escaped = str(folder).replace(" ", "\\ ")
+    assert (tmp_path / "d").read_text() == f"{escaped}/model.so: {escaped}/model.onnx \\\n  {escaped}/$$weights.bin\n"
+
+    assert run([mlc, "compile", digits, "-o", tmp_path / "digits.so", "--depfile", tmp_path / "d"]).returncode == 0
+    assert (tmp_path / "d").read_text() == f"{tmp_path}/digits.so: {digits}\n"
+    for options, message in ((["--emit=core"], "needs an output"),
+                             (["-o", library, "--depfile", tmp_path / "absent/d"], "absent/d: error: cannot be written")):
+        done = run([mlc, "compile", digits, "--depfile", tmp_path / "d", *options])
+        assert done.returncode != 0 and message in done.stderr, done.stderr

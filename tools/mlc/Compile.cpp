@@ -68,7 +68,7 @@ std::optional<std::string> readInputValue(StringRef text, std::map<std::string, 
 
 struct CommandLine {
   std::vector<std::string> models;
-  std::string output, emit;
+  std::string output, emit, depfile;
   CompileOptions compile;
   std::string trainingOption; // the first one that was given without --train
 };
@@ -125,6 +125,7 @@ void declare(Options &options, CommandLine &line) {
       "what to make: FILE.so, FILE.a or FILE.o, with FILE.h and FILE.json beside it; FILE.weights, other weights for a "
       "library of the same structure; with --emit, a text file (default there: standard output)",
       line.output);
+  options.value("--depfile", "FILE", "write which files the output depends on, as a rule of make", line.depfile);
   options.value("--name", "NAME", "prefix of every symbol of the library (default: made of the output's name)",
                 [&compile](StringRef text) -> std::optional<std::string> {
                   if (!isCIdentifier(text))
@@ -185,6 +186,49 @@ void declare(Options &options, CommandLine &line) {
                    "  mlc compile model.onnx --emit=core");
 }
 
+/// A path in a rule of make.
+std::string escapedForMake(StringRef path) {
+  std::string text;
+  for (char c : path) {
+    if (c == ' ' || c == '#' || c == '\\')
+      text += '\\';
+    text += c == '$' ? "$$" : std::string(1, c);
+  }
+  return text;
+}
+
+/// "model.o: model.onnx weights.bin": for build systems.
+mlir::LogicalResult writeDepfile(const CommandLine &line, llvm::ArrayRef<std::string> externalData) {
+  StringRef model = line.models.front();
+  std::error_code error;
+  llvm::raw_fd_ostream os(line.depfile, error);
+  if (!error) {
+    os << escapedForMake(line.output) << ": " << escapedForMake(model);
+    for (const std::string &location : externalData) {
+      llvm::SmallString<256> path(llvm::sys::path::parent_path(model));
+      llvm::sys::path::append(path, location);
+      os << " \\\n  " << escapedForMake(path);
+    }
+    os << '\n';
+    os.close();
+    error = os.error();
+    os.clear_error();
+  }
+  if (!error)
+    return mlir::success();
+  llvm::errs() << line.depfile << ": error: cannot be written: " << error.message() << '\n';
+  return mlir::failure();
+}
+
+/// The files beside the model that hold its weights, which importOnnx names.
+std::vector<std::string> externalDataOf(mlir::ModuleOp module) {
+  std::vector<std::string> locations;
+  if (auto names = module->getAttrOfType<mlir::ArrayAttr>("onnx.external_data"))
+    for (auto name : names.getAsRange<mlir::StringAttr>())
+      locations.push_back(name.str());
+  return locations;
+}
+
 /// What to write, from --emit and the output's suffix; an error text if they say nothing or contradict each other.
 std::optional<std::string> chooseEmit(CommandLine &line) {
   StringRef suffix = llvm::sys::path::extension(line.output);
@@ -221,6 +265,8 @@ int mlc::compileCommand(Arguments arguments) {
   bool isLibrary = llvm::is_contained({EmitKind::Library, EmitKind::Archive, EmitKind::Object}, line.compile.emit);
   if (!line.compile.weightsFile.empty() && !isLibrary)
     return options.usageError("option --weights needs a library as output: -o FILE.so, FILE.a or FILE.o");
+  if (!line.depfile.empty() && line.output == "-")
+    return options.usageError("option --depfile needs an output: -o FILE");
   if (!line.trainingOption.empty() && !line.compile.train.enabled)
     return options.usageError("option " + line.trainingOption + " needs --train");
   StringRef model = line.models.front();
@@ -233,8 +279,9 @@ int mlc::compileCommand(Arguments arguments) {
   context.printOpOnDiagnostic(false); // users know nodes, not operations
   ModelDiagnostics diagnostics(context, model, llvm::errs());
   auto module = importOnnx(model, line.compile, context);
+  auto externalData = module ? externalDataOf(*module) : std::vector<std::string>();
   if (module && mlir::succeeded(compileModule(*module, line.compile, line.output)))
-    return Success;
+    return line.depfile.empty() || mlir::succeeded(writeDepfile(line, externalData)) ? Success : Failed;
   if (diagnostics.errorCount() == 0)
     llvm::errs() << llvm::sys::path::filename(model) << ": error: compilation failed\n";
   return diagnostics.isUnsupportedOnly() ? Unsupported : Failed;

@@ -1,6 +1,7 @@
 // mlc: the command line. Here are only the table of commands and the top-level help.
 #include "Commands.h"
 #include "Options.h"
+#include "compiler/Version.h"
 #include "mlc/mlc.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallVector.h"
@@ -10,10 +11,6 @@
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlc;
-
-#ifndef MLC_VERSION
-#define MLC_VERSION "0.1.0"
-#endif
 
 namespace {
 struct Command {

@@ -142,8 +142,7 @@ typedef struct mlc_model {
   const char *(*last_error)(const mlc_handle *handle);
 } mlc_model;
 
-/// The one reflective symbol of a shared library; in a static one it is prefixed by the model's name:
-/// `digits_mlc_model_v1`.
+/// The reflective symbol is `digits_mlc_model_v1`, after the model's name; a shared library has it as `mlc_model_v1`, too.
 typedef const mlc_model *(*mlc_model_v1_fn)(void);
 
 #ifdef __cplusplus
