@@ -1,36 +1,33 @@
-// The generated header from C++: a handle that frees itself, and the model's sizes asked of the library.
+// mlc.hpp: a model that frees itself, called by the names of its inputs and outputs; errors are exceptions.
 //
-//   mlc compile digits.onnx -o digits.so && c++ -std=c++17 digits.cpp digits.so -o digits && ./digits < images
+//   mlc compile digits.onnx -o digits.so
+//   c++ -std=c++20 -I<where mlc/mlc.hpp is> digits.cpp digits.so -Wl,-rpath,. -o digits && ./digits < images
 //
 // Reads float32 images of 8x8 pixels from standard input and prints the digit that each shows.
 #include "digits.h"
+#include "mlc/mlc.hpp"
 #include <algorithm>
-#include <array>
 #include <cstdio>
-#include <memory>
 #include <vector>
 
-using Image = std::array<float, 64>;
-using Logits = std::array<float, 10>;
+constexpr size_t pixelCount = 64, classCount = 10;
 
-int main() {
-  std::vector<Image> images;
-  for (Image image; std::fread(image.data(), sizeof image, 1, stdin) == 1;)
-    images.push_back(image);
+static std::vector<float> readPixels() {
+  std::vector<float> pixels;
+  float image[pixelCount];
+  while (std::fread(image, sizeof image, 1, stdin) == 1)
+    pixels.insert(pixels.end(), image, image + pixelCount);
+  return pixels;
+}
 
-  digits *created = nullptr;
-  if (digits_create(nullptr, &created) != MLC_OK) {
-    std::fprintf(stderr, "error: %s\n", digits_last_error(nullptr));
-    return 1;
-  }
-  std::unique_ptr<digits, void (*)(digits *)> model(created, digits_destroy);
-
-  digits_dims dims = {static_cast<int64_t>(images.size())};
-  std::vector<Logits> logits(images.size());
-  if (digits_run(model.get(), &dims, images.data()->data(), logits.data()->data()) != MLC_OK) {
-    std::fprintf(stderr, "error: %s\n", digits_last_error(model.get()));
-    return 1;
-  }
-  for (const Logits &row : logits)
-    std::printf("%d\n", static_cast<int>(std::max_element(row.begin(), row.end()) - row.begin()));
+int main() try {
+  mlc::Model model(digits_mlc_model_v1());
+  std::vector<float> pixels = readPixels();
+  mlc::Tensors results = model.run({{"image", pixels}}); // the batch size follows from the number of pixels
+  std::span<const float> logits = results["logits"].as<float>();
+  for (; !logits.empty(); logits = logits.subspan(classCount))
+    std::printf("%d\n", int(std::max_element(logits.begin(), logits.begin() + classCount) - logits.begin()));
+} catch (const mlc::Error &error) {
+  std::fprintf(stderr, "error: %s\n", error.what());
+  return 1;
 }

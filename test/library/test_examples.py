@@ -25,8 +25,9 @@ def test_c(compiled, digits, data, tmp_path, suffix):
 @pytest.mark.parametrize("compiler", ["g++", "clang++-22"])
 def test_cpp(compiled, digits, data, tmp_path, compiler):
     library = compiled(digits)
-    program = build(tmp_path / "digits", ROOT / "examples/cpp/digits.cpp", f"-I{library.parent}", library,
-                    f"-Wl,-rpath,{library.parent}", compiler=(compiler, "-std=c++17"))
+    program = build(tmp_path / "digits", ROOT / "examples/cpp/digits.cpp", f"-I{library.parent}",
+                    f"-I{ROOT}/runtime/include", library, f"-Wl,-rpath,{library.parent}",
+                    compiler=(compiler, "-std=c++20"))
     (tmp_path / "images").write_bytes(np.load(data / "images.npy").tobytes())
     predicted = output("sh", "-c", '"$0" < "$1"', program, tmp_path / "images").split()
     assert np.mean(np.array(predicted, int) == np.load(data / "labels.npy")) >= 0.97
