@@ -20,7 +20,7 @@ std::string findLibrary(const mlc::Artifact &artifact, StringRef name) {
   Triple triple(artifact.triple);
   std::string multiarch = (triple.getArchName() + "-linux-gnu").str();
   SmallVector<std::string> folders;
-  for (StringRef prefix : {"/", "/usr"})
+  for (StringRef prefix : {"", "/usr"})
     folders.push_back((artifact.sysroot + prefix + "/lib/" + multiarch).str());
   if (!artifact.sysroot.empty() || triple.getArch() == Triple(sys::getDefaultTargetTriple()).getArch())
     for (StringRef folder : {"/lib64", "/usr/lib64", "/lib", "/usr/lib"})

@@ -18,6 +18,9 @@ namespace {
 /// Blobs from this size on are marked large: the linker then keeps them out of the 2 GB around the code.
 constexpr int64_t largeBytesMin = int64_t(1) << 30;
 
+/// Code for aarch64 reaches 4 GB around itself, and the blob lies between the code and its other constants.
+constexpr int64_t aarch64BytesMax = (int64_t(1) << 32) - (int64_t(1) << 28);
+
 uint64_t alignTo64(uint64_t offset) { return (offset + 63) / 64 * 64; }
 
 /// Writes a splat without holding it whole.
@@ -81,7 +84,6 @@ Error mlc::writeWeightsFile(StringRef path, const Artifact &artifact) {
   mlc_weights_header header = {};
   memcpy(header.magic, MLC_WEIGHTS_MAGIC, sizeof(header.magic));
   header.version = MLC_WEIGHTS_VERSION;
-  header.header_bytes = sizeof(header);
   header.weights_bytes = artifact.weightsBytes;
   llvm::copy(artifact.weightsStructure, header.structure);
   // A new file that takes the old one's place: a program may still have that one mapped.
@@ -95,6 +97,9 @@ Error mlc::writeWeightsObject(StringRef path, StringRef tripleText, StringRef sy
   Triple triple(tripleText);
   if (!triple.isArch64Bit() || !triple.isLittleEndian())
     return createStringError("weights: %s is not a little-endian 64-bit target", triple.str().c_str());
+  if (triple.isAArch64() && artifact.weightsBytes > aarch64BytesMax)
+    return createStringError("%lld bytes of weights are too many for a library of %s: --weights=FILE puts them into a file",
+                             static_cast<long long>(artifact.weightsBytes), triple.getArchName().str().c_str());
   bool large = triple.isX86_64() && artifact.weightsBytes >= largeBytesMin;
   std::string sectionName = large ? ".lrodata.mlc_weights" : ".rodata.mlc_weights";
 

@@ -27,8 +27,8 @@ static mlc_status checkHeader(mlc_handle *handle, const char *name, const void *
   if (memcmp(header.magic, MLC_WEIGHTS_MAGIC, sizeof(header.magic)) != 0)
     return fail(handle, MLC_CORRUPT_DATA, "%s: not a file of weights made by mlc", name);
   if (header.version != MLC_WEIGHTS_VERSION)
-    return fail(handle, MLC_CORRUPT_DATA, "%s: a file of weights of version %u, this library reads version %d", name,
-                header.version, MLC_WEIGHTS_VERSION);
+    return fail(handle, MLC_CORRUPT_DATA, "%s: a file of weights of version %llu, this library reads version %d", name,
+                (unsigned long long)header.version, MLC_WEIGHTS_VERSION);
   if (header.structure[0] != program->weights_structure[0] || header.structure[1] != program->weights_structure[1] ||
       header.weights_bytes != program->weights_bytes)
     return fail(handle, MLC_CORRUPT_DATA,

@@ -71,8 +71,7 @@ typedef struct mlc_program {
 /// The first 64 bytes of a file of weights; the constant blob follows. Little-endian.
 typedef struct mlc_weights_header {
   char magic[8];    /// MLC_WEIGHTS_MAGIC
-  uint32_t version; /// MLC_WEIGHTS_VERSION
-  uint32_t header_bytes;
+  uint64_t version; /// MLC_WEIGHTS_VERSION
   int64_t weights_bytes;
   uint64_t structure[2]; /// mlc_program.weights_structure of the libraries that it fits
   uint64_t reserved[3];
