@@ -7,6 +7,7 @@
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "llvm/BinaryFormat/ELF.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/TargetParser/Triple.h"
 
@@ -86,10 +87,17 @@ Error mlc::writeWeightsFile(StringRef path, const Artifact &artifact) {
   header.version = MLC_WEIGHTS_VERSION;
   header.weights_bytes = artifact.weightsBytes;
   llvm::copy(artifact.weightsStructure, header.structure);
+  if (path == "-" || (sys::fs::exists(path) && !sys::fs::is_regular_file(path)))
+    return createStringError("%s: is not a regular file", path.str().c_str());
   // A new file that takes the old one's place: a program may still have that one mapped.
-  return writeToOutput(path, [&](raw_ostream &os) {
+  return writeToOutput(path, [&](raw_ostream &stream) -> Error {
+    auto &os = static_cast<raw_fd_ostream &>(stream); // as every stream to a file is
     os.write(reinterpret_cast<const char *>(&header), sizeof(header));
-    return writeBlob(os, artifact);
+    Error error = writeBlob(os, artifact);
+    os.flush();
+    std::error_code failed = os.error();
+    os.clear_error(); // or the destructor ends the process
+    return failed ? joinErrors(createFileError(path, failed), std::move(error)) : std::move(error);
   });
 }
 
@@ -98,8 +106,9 @@ Error mlc::writeWeightsObject(StringRef path, StringRef tripleText, StringRef sy
   if (!triple.isArch64Bit() || !triple.isLittleEndian())
     return createStringError("weights: %s is not a little-endian 64-bit target", triple.str().c_str());
   if (triple.isAArch64() && artifact.weightsBytes > aarch64BytesMax)
-    return createStringError("%lld bytes of weights are too many for a library of %s: --weights=FILE puts them into a file",
-                             static_cast<long long>(artifact.weightsBytes), triple.getArchName().str().c_str());
+    return createStringError(
+        "%lld bytes of weights are too many for a library of %s: --weights=FILE puts them into a file",
+        static_cast<long long>(artifact.weightsBytes), triple.getArchName().str().c_str());
   bool large = triple.isX86_64() && artifact.weightsBytes >= largeBytesMin;
   std::string sectionName = large ? ".lrodata.mlc_weights" : ".rodata.mlc_weights";
 
