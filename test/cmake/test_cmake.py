@@ -131,6 +131,7 @@ def test_what_is_built_again(prefix, root, digits, tmp_path, generator):
     assert rebuilt() and not rebuilt()
 
 
+@pytest.mark.slow
 def test_training_and_cpp_alone(prefix, root, tmp_path):
     """A project without C can have shared libraries; the options of training arrive."""
     source = project(tmp_path / "source", "mlc_add_model(trainer ${MODEL} SHARED TRAIN LOSS cross_entropy OPTIMIZER adam "

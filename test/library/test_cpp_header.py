@@ -4,7 +4,7 @@ import onnxruntime
 import pytest
 from programs import ROOT, SOURCES, build, output, run
 
-COMPILERS = [pytest.param("g++", marks=pytest.mark.slow), "clang++-22"]
+COMPILERS = ["g++", "clang++-22"]
 INCLUDE = f"-I{ROOT}/runtime/include"
 
 
@@ -13,6 +13,7 @@ def trainer(compiled, digits):
     return compiled(digits, "--train", "--optimizer=adam")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_program(trainer, digits, tmp_path, compiler):
     """Values, errors and lifetimes; AddressSanitizer sees every byte that the header touches."""
