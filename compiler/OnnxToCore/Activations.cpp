@@ -1,5 +1,5 @@
 // Pointwise functions with a kink or a squash: Relu .. Mish, and Clip.
-#include "compiler/OnnxToCore/Compose.h"
+#include "compiler/OnnxToCore/Activations.h"
 #include <cmath>
 
 namespace mlc::decompose {
@@ -71,14 +71,14 @@ static Values thresholdedRelu(Node &n, CoreBuilder &b) {
   return b.select(b.compare(Comparison::GT, x, n.f32("alpha", 1)), x, b.splatLike(0, x));
 }
 
-static Values gelu(Node &n, CoreBuilder &b) {
-  Expr x = n.in(0);
+Expr gelu(Expr x) { return 0.5 * x * (1.0 + x.b->erf(x * kInvSqrt2)); }
+Expr geluByTanh(Expr x) { return 0.5 * x * (1.0 + x.b->tanh(kSqrt2OverPi * (x + 0.044715 * x * x * x))); }
+
+static Values geluRule(Node &n, CoreBuilder &b) {
   auto isTanh = n.choice("approximate", "none", {"none", "tanh"});
   if (!isTanh)
     return llvm::failure();
-  if (*isTanh)
-    return 0.5 * x * (1.0 + b.tanh(kSqrt2OverPi * (x + 0.044715 * x * x * x)));
-  return 0.5 * x * (1.0 + b.erf(x * kInvSqrt2));
+  return *isTanh ? geluByTanh(n.in(0)) : gelu(n.in(0));
 }
 
 static Values sigmoidRule(Node &n, CoreBuilder &b) {
@@ -161,7 +161,7 @@ static const Rule rules[] = {
     {"Selu", 6, selu, 1, kFloat},
     {"Celu", 12, celu, 1, kFloat},
     {"ThresholdedRelu", 10, thresholdedRelu, 1, kFloat},
-    {"Gelu", 20, gelu, 1, kFloat},
+    {"Gelu", 20, geluRule, 1, kFloat},
     {"Sigmoid", 1, sigmoidRule, 1, kFloat},
     {"HardSigmoid", 1, hardSigmoid, 1, kFloat},
     {"HardSwish", 14, hardSwish, 1, kFloat},

@@ -1,26 +1,45 @@
 // Attention and RotaryEmbedding.
-#include "compiler/OnnxToCore/Compose.h"
+#include "compiler/OnnxToCore/Attention.h"
 #include <cmath>
 
 using namespace mlir;
 namespace mlc::decompose {
 
-/// [batch, sequence, heads * size] as [batch, heads, sequence, size]; four dimensions stay.
-static std::optional<Expr> splitHeads(Node &n, int64_t i, int64_t heads) {
+std::optional<Expr> splitHeads(Node &n, Expr x, int64_t heads, StringRef what) {
   CoreBuilder &b = n.b;
-  Expr x = n.in(i);
-  if (!n.ranked(i, 3, 4, llvm::formatv("input {0}", i).str()))
-    return std::nullopt;
-  if (n.rank(i) == 4)
-    return x;
   auto hidden = staticDim(n, x, 2, "a hidden dimension");
-  if (!hidden ||
-      !n.check(heads > 0 && *hidden % heads == 0, "hidden size {0} cannot be divided into {1} heads", *hidden, heads))
+  if (!hidden || !n.check(heads > 0 && *hidden % heads == 0, "hidden size {0} of {1} cannot be divided into {2} heads",
+                          *hidden, what, heads))
     return std::nullopt;
   Sizes sizes = b.dims(x);
   return b.transpose(
       b.reshape(x, {sizes[0], sizes[1], b.builder.getIndexAttr(heads), b.builder.getIndexAttr(*hidden / heads)}),
       {0, 2, 1, 3});
+}
+
+Expr joinHeads(Expr x) {
+  CoreBuilder &b = *x.b;
+  Sizes sizes = b.dims(x);
+  return b.reshape(b.transpose(x, {0, 2, 1, 3}), {sizes[0], sizes[2], b.indexProduct(sizes[1], sizes[3])});
+}
+
+Expr hideLaterKeys(Expr scores, OpFoldResult past, Expr hidden) {
+  CoreBuilder &b = *scores.b;
+  int64_t rank = CoreBuilder::rankOf(scores);
+  Type i64 = b.builder.getI64Type();
+  Sizes plane = {b.dim(scores, rank - 2), b.dim(scores, rank - 1)};
+  Expr row = b.iota(plane, 0, i64);
+  if (constantSize(past) != 0)
+    row = row + b.fromElements({past}, i64, /*scalar=*/true);
+  return b.select(b.compare(core::Comparison::LE, b.iota(plane, 1, i64), row), scores, hidden);
+}
+
+/// Input i as [batch, heads, sequence, size]; four dimensions stay.
+static std::optional<Expr> inputHeads(Node &n, int64_t i, int64_t heads) {
+  std::string what = llvm::formatv("input {0}", i);
+  if (!n.ranked(i, 3, 4, what))
+    return std::nullopt;
+  return n.rank(i) == 4 ? n.in(i) : splitHeads(n, n.in(i), heads, what);
 }
 
 /// softmax(softcap(q k' * scale) + mask) v; query heads that share a key head are one longer sequence.
@@ -35,8 +54,8 @@ static Values attention(Node &n, CoreBuilder &b) {
   if (!n.check(outputMode >= 0 && outputMode <= 3, "qk_matmul_output_mode is {0}", outputMode) ||
       !n.check(n.rank(0) == n.rank(1) && n.rank(0) == n.rank(2), "ranks of Q, K and V differ"))
     return failure();
-  auto q = splitHeads(n, 0, qHeads), k = q ? splitHeads(n, 1, kvHeads) : std::nullopt,
-       v = k ? splitHeads(n, 2, kvHeads) : std::nullopt;
+  auto q = inputHeads(n, 0, qHeads), k = q ? inputHeads(n, 1, kvHeads) : std::nullopt,
+       v = k ? inputHeads(n, 2, kvHeads) : std::nullopt;
   if (!v || !n.sameElement({*q, *k}))
     return failure();
   OpFoldResult past = b.builder.getIndexAttr(0);
@@ -94,15 +113,10 @@ static Values attention(Node &n, CoreBuilder &b) {
       return failure();
     scores = scores + (isBool ? b.select(mask, b.splatLike(0, b.cast(mask, element)), hidden) : mask);
   }
-  Type i64 = b.builder.getI64Type();
-  if (isCausal) {
-    Sizes plane = {qSizes[2], kSizes[2]};
-    Expr row = b.iota(plane, 0, i64);
-    if (constantSize(past) != 0)
-      row = row + b.fromElements({past}, i64, /*scalar=*/true);
-    scores = b.select(b.compare(core::Comparison::LE, b.iota(plane, 1, i64), row), scores, hidden);
-  }
+  if (isCausal)
+    scores = hideLaterKeys(scores, past, hidden);
   if (n.has(6)) {
+    Type i64 = b.builder.getI64Type();
     if (!n.ranked(6, 1, 1, "nonpad_kv_seqlen") || !n.elementIs(6, kInteger, "nonpad_kv_seqlen"))
       return failure();
     Expr length = b.unsqueeze(convert(b, n.in(6), i64), {1, 2, 3});
@@ -122,7 +136,7 @@ static Values attention(Node &n, CoreBuilder &b) {
     y = b.reshape(y, {qSizes[0], qSizes[1], qSizes[2], vSizes[3]});
   y = convert(b, y, element);
   if (n.rank(0) == 3)
-    y = b.reshape(b.transpose(y, {0, 2, 1, 3}), {qSizes[0], qSizes[2], b.indexProduct(qSizes[1], vSizes[3])});
+    y = joinHeads(y);
   return {y, *k, *v, debug};
 }
 
@@ -131,7 +145,7 @@ static Values rotaryEmbedding(Node &n, CoreBuilder &b) {
   bool isInterleaved = n.i64("interleaved", 0);
   int64_t heads = n.i64("num_heads", 0), rotated = n.i64("rotary_embedding_dim", 0);
   Expr cosine = n.in(1), sine = n.in(2);
-  auto x = splitHeads(n, 0, heads); // [batch, heads, sequence, size]
+  auto x = inputHeads(n, 0, heads); // [batch, heads, sequence, size]
   if (!x || !n.sameElement({*x, cosine, sine}))
     return failure();
   auto size = staticDim(n, *x, 3, "a head size");

@@ -1,14 +1,18 @@
 // Operators that subtract means and divide by deviations or norms.
-#include "compiler/OnnxToCore/Compose.h"
+#include "compiler/OnnxToCore/Normalization.h"
 
 using namespace mlir;
 namespace mlc::decompose {
 
 using core::Reduction;
 
-/// (x - mean) / sqrt(variance + epsilon)
-static Expr standardized(Expr x, const Moments &m, double epsilon) {
+Expr standardized(Expr x, const Moments &m, double epsilon) {
   return (x - m.mean) * reciprocal(x.b->sqrt(m.variance + epsilon));
+}
+
+Expr overRootMeanSquare(Expr x, ArrayRef<int64_t> axes, double epsilon) {
+  CoreBuilder &b = *x.b;
+  return x * reciprocal(b.sqrt(b.reduceMean(x * x, axes, /*keepDims=*/true) + epsilon));
 }
 
 /// One number for each channel.
@@ -103,9 +107,7 @@ static Values rmsNormalization(Node &n, CoreBuilder &b) {
   if (!axis || !stash || !n.elementIs(1, kFloat, "scale") || !n.broadcastableTo(scale, b.dims(n.in(0))))
     return failure();
   Expr x = convert(b, n.in(0), stash);
-  Expr meanSquare = b.reduceMean(x * x, countingFrom(*axis, rank - *axis), /*keepDims=*/true);
-  Type result = n.element(1);
-  return convert(b, x * reciprocal(b.sqrt(meanSquare + epsilon)), result) * scale;
+  return convert(b, overRootMeanSquare(x, countingFrom(*axis, rank - *axis), epsilon), n.element(1)) * scale;
 }
 
 // [N, C, ...] as [N, groups, C / groups * ...].
@@ -206,6 +208,7 @@ static const Rule rules[] = {
     {"InstanceNormalization", 1, instanceNormalization, 3, kFloat},
     {"LayerNormalization", 17, layerNormalization, 2, kFloat},
     {"RMSNormalization", 23, rmsNormalization, 2, kFloat},
+    {"SimplifiedLayerNormalization", 1, rmsNormalization, 2, kFloat}, // not ONNX: ONNX Runtime's, in this domain
     {"GroupNormalization", 18, groupNormalization, 3, kFloat},
     {"MeanVarianceNormalization", 9, meanVarianceNormalization, 1, kFloat},
     {"LpNormalization", 1, lpNormalization, 1, kFloat},

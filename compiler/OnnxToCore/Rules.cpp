@@ -11,7 +11,8 @@ static std::vector<Domain> allDomains() {
       quantizeRules,   recurrentRules,  reductionRules,     resizeRules, samplingRules,
       signalRules,     sliceRules,      softmaxRules,       sortRules,   unsupportedRules};
   static const ArrayRef<Rule> training[] = {optimizerRules};
-  return {{"ai.onnx", onnx}, {"ai.onnx.preview.training", training}};
+  static const ArrayRef<Rule> microsoft[] = {fusedRules};
+  return {{"ai.onnx", onnx}, {"ai.onnx.preview.training", training}, {"com.microsoft", microsoft}};
 }
 
 const Rule *findRule(StringRef domain, StringRef op, int64_t opset) {

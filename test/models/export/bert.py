@@ -71,9 +71,9 @@ def masked_feeds(rng, batch, sequence):
     return {"input_ids": np.where(mask, rng.integers(2, VOCABULARY, (batch, sequence)), 1), "attention_mask": mask}
 
 
-def masked(name, make, outputs):
+def masked(name, make, outputs, **options):
     return exporting.Small(name, make, masked_feeds, inputs={name: HIDDEN_AXES for name in ("input_ids", "attention_mask")},
-                           outputs=outputs, sizes=[(1, 1), (1, 5), (3, 17)], traced=(2, 9), most={"sequence": POSITIONS})
+                           outputs=outputs, sizes=[(1, 1), (1, 5), (3, 17)], traced=(2, 9), most={"sequence": POSITIONS}, **options)
 
 
 MODELS = [
@@ -82,6 +82,7 @@ MODELS = [
         inputs={name: HIDDEN_AXES for name in ("input_ids", "attention_mask", "token_type_ids")},
         outputs={"last_hidden_state": HIDDEN_AXES, "pooler_output": {0: "batch"}},
         sizes=[(1, 1), (1, 7), (1, 16), (2, 33), (3, 64)], traced=(2, 9), most={"sequence": POSITIONS}),
-    masked("distilbert-small", make_distilbert, {"last_hidden_state": HIDDEN_AXES}),
+    masked("distilbert-small", make_distilbert, {"last_hidden_state": HIDDEN_AXES},
+           exporters={"legacy": exporting.legacy(), "dynamo": exporting.dynamo(), "fused": exporting.fused()}),
     masked("roberta-small", make_roberta, {"logits": {0: "batch"}}),
 ]

@@ -18,9 +18,9 @@ def small(name, model, config, exporters):
 
 
 MODELS = [
-    # Opset 23 has Attention and RMSNormalization.
+    # Opset 23 has Attention and RMSNormalization; ONNX Runtime has its own.
     small("llama-small", transformers.LlamaForCausalLM, transformers.LlamaConfig(**SIZES),
-          EXPORTERS | {"dynamo-opset23": exporting.dynamo(23)}),
+          EXPORTERS | {"dynamo-opset23": exporting.dynamo(23), "fused": exporting.fused()}),
     small("mistral-small", transformers.MistralForCausalLM, transformers.MistralConfig(**SIZES, head_dim=HEAD_SIZE, sliding_window=None),
           {"dynamo": exporting.dynamo()}),
     # Norms of queries and keys.
