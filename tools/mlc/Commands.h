@@ -12,6 +12,7 @@ int compileCommand(Arguments arguments);
 int checkCommand(Arguments arguments);
 int infoCommand(Arguments arguments);
 int runCommand(Arguments arguments);
+int verifyCommand(Arguments arguments);
 int benchCommand(Arguments arguments);
 int opsCommand(Arguments arguments);
 

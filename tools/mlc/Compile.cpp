@@ -1,8 +1,8 @@
 // mlc compile: options to CompileOptions, a file name to an EmitKind; the work is in compiler/Compile.h.
 #include "compiler/Compile.h"
 #include "Commands.h"
+#include "Inputs.h"
 #include "Options.h"
-#include "TensorFile.h"
 #include "compiler/Import/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/ADT/StringExtras.h"
@@ -50,19 +50,6 @@ std::optional<std::string> readReports(StringRef text, llvm::StringSet<> &report
       return "expected memory, groups, ops or a list of them, found \"" + part.str() + "\"";
     reports.insert(part);
   }
-  return std::nullopt;
-}
-
-std::optional<std::string> readInputValue(StringRef text, std::map<std::string, InputValue> &values) {
-  size_t at = text.find("=@");
-  if (at == StringRef::npos || at == 0)
-    return "expected INPUT=@FILE.npy or INPUT=@FILE.pb, found \"" + text.str() + "\"";
-  auto tensor = readTensorFile(text.substr(at + 2));
-  if (!tensor)
-    return llvm::toString(tensor.takeError());
-  InputValue value{tensor->dtype, tensor->shape, std::string(tensor->data.get(), tensor->bytes())};
-  if (!values.try_emplace(text.substr(0, at).str(), std::move(value)).second)
-    return text.substr(0, at).str() + " is given twice";
   return std::nullopt;
 }
 

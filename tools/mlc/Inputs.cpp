@@ -145,7 +145,9 @@ llvm::Expected<std::vector<int64_t>> shapeOf(const mlc_model &model, const mlc_v
   return shape;
 }
 
-llvm::Expected<std::vector<HostTensor>> allocateOutputs(const mlc_model &model, llvm::ArrayRef<int64_t> dims) {
+} // namespace
+
+llvm::Expected<std::vector<HostTensor>> mlc::allocateOutputs(const mlc_model &model, llvm::ArrayRef<int64_t> dims) {
   size_t sizeCount = 0;
   for (const mlc_value_info &output : llvm::ArrayRef(model.outputs, model.output_count))
     sizeCount += output.rank;
@@ -164,8 +166,6 @@ llvm::Expected<std::vector<HostTensor>> allocateOutputs(const mlc_model &model, 
   }
   return std::move(outputs);
 }
-
-} // namespace
 
 void InputOptions::declare(Options &options, StringRef whenMissing) {
   std::string help =
@@ -246,4 +246,17 @@ llvm::Expected<BoundTensors> mlc::bindTensors(const mlc_model &model, const Inpu
   if (!outputs)
     return outputs.takeError();
   return BoundTensors{std::move(*dims), std::move(inputs), std::move(*outputs)};
+}
+
+std::optional<std::string> mlc::readInputValue(StringRef text, std::map<std::string, InputValue> &values) {
+  size_t at = text.find("=@");
+  if (at == StringRef::npos || at == 0)
+    return "expected INPUT=@FILE.npy or INPUT=@FILE.pb, found \"" + text.str() + "\"";
+  auto tensor = readTensorFile(text.substr(at + 2));
+  if (!tensor)
+    return llvm::toString(tensor.takeError());
+  InputValue value{tensor->dtype, tensor->shape, std::string(tensor->data.get(), tensor->bytes())};
+  if (!values.try_emplace(text.substr(0, at).str(), std::move(value)).second)
+    return text.substr(0, at).str() + " is given twice";
+  return std::nullopt;
 }

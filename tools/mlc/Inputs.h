@@ -3,6 +3,7 @@
 #define MLC_TOOLS_MLC_INPUTS_H
 #include "Options.h"
 #include "TensorFile.h"
+#include "compiler/Compile.h"
 
 namespace mlc {
 
@@ -25,10 +26,16 @@ struct BoundTensors {
   std::vector<HostTensor> inputs, outputs;
 };
 
+/// Tensors for the outputs of a run with these sizes of the symbols.
+llvm::Expected<std::vector<HostTensor>> allocateOutputs(const mlc_model &model, llvm::ArrayRef<int64_t> dims);
+
 /// Reads and makes every input, binds the symbols and allocates the outputs. `whenMissing` is the source of inputs that no
 /// option names; empty: they are an error.
 llvm::Expected<BoundTensors> bindTensors(const mlc_model &model, const InputOptions &options,
                                          llvm::StringRef whenMissing);
+
+/// "axes=@axes.npy" into `values`.
+std::optional<std::string> readInputValue(llvm::StringRef text, std::map<std::string, InputValue> &values);
 
 } // namespace mlc
 #endif

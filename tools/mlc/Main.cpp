@@ -24,6 +24,7 @@ static const Command commands[] = {
     {"check", "tell which nodes of models are not supported, without compiling", checkCommand},
     {"info", "describe a model or a compiled library", infoCommand},
     {"run", "run a compiled library on tensors from files, or random ones", runCommand},
+    {"verify", "compare a model's library, and each node alone, with an independent reference", verifyCommand},
     {"bench", "measure how long a compiled library takes", benchCommand},
     {"ops", "list the ONNX operators that mlc has", opsCommand},
 };

@@ -1,0 +1,54 @@
+// The reference: evaluates a function of core ops one op at a time on plain arrays, in double precision. It shares nothing with what it
+// checks but the decomposition of ONNX operators into core ops: no folding, no fusion, no schedule, no vectors, no expansion of
+// mathematical functions, no memory planning, no LLVM. Slow and simple on purpose (docs/decisions/0009).
+#ifndef MLC_COMPILER_REFERENCE_INTERPRETER_H
+#define MLC_COMPILER_REFERENCE_INTERPRETER_H
+#include "compiler/Reference/Tensor.h"
+#include "dialects/core/Core.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/DenseMap.h"
+
+namespace mlc::reference {
+
+using Operands = llvm::ArrayRef<Tensor>;
+/// Empty: the reference does not have the op.
+using Result = std::optional<Tensor>;
+
+class Interpreter {
+public:
+  /// Runs a function that has no control flow between its ops. Fails with a diagnostic at the op that the reference does not have.
+  mlir::FailureOr<llvm::SmallVector<Tensor>> run(mlir::func::FuncOp function, Operands arguments);
+
+  /// Constants and index values as numbers.
+  Shape sizes(llvm::ArrayRef<mlir::OpFoldResult> mixed) const;
+
+private:
+  mlir::LogicalResult visit(mlir::Operation *op);
+  /// Ops on sizes: arith on index values and what takes tensors apart. False if it is none of them.
+  bool visitScalar(mlir::Operation *op);
+  void release(mlir::Operation *op);
+
+  llvm::DenseMap<mlir::Value, Tensor> tensors;
+  llvm::DenseMap<mlir::Value, int64_t> scalars;
+  llvm::DenseMap<mlir::Value, int64_t> usesLeft; // a tensor is freed after its last use
+};
+
+// One function for each family of ops (dialects/core), in a file of its own.
+Result evaluatePointwise(mlir::Operation *op, Operands operands);
+Result evaluateMovement(mlir::Operation *op, Operands operands, const Interpreter &sizes);
+Result evaluateIndexed(mlir::Operation *op, Operands operands, const Interpreter &sizes);
+Result evaluateReduction(mlir::Operation *op, Operands operands);
+Result evaluateContraction(mlir::Operation *op, Operands operands);
+/// core.sort: values and positions.
+std::pair<Tensor, Tensor> evaluateSort(mlir::Operation *op, const Tensor &x);
+
+/// One step of a reduction, and what it starts from.
+double combine(core::Reduction kind, double x, double y);
+int64_t combine(core::Reduction kind, Element element, int64_t x, int64_t y);
+double neutralReal(core::Reduction kind);
+int64_t neutralInteger(core::Reduction kind, Element element);
+/// Whether x < y as the element's type compares.
+bool isLess(Element element, int64_t x, int64_t y);
+
+} // namespace mlc::reference
+#endif
