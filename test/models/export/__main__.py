@@ -17,9 +17,10 @@ import gpt2
 import llama
 import t5
 import vit
+import wav2vec2
 import whisper
 
-MODELS = {small.name: small for family in (bert, clip, gpt2, llama, t5, vit, whisper) for small in family.MODELS}
+MODELS = {small.name: small for family in (bert, clip, gpt2, llama, t5, vit, wav2vec2, whisper) for small in family.MODELS}
 
 
 def main():

@@ -1,4 +1,4 @@
-"""BERT (Devlin et al. 2018) with its pooler, DistilBERT (Sanh et al. 2019), RoBERTa (Liu et al. 2019) with a classifier."""
+"""BERT (Devlin et al. 2018) with its pooler, DistilBERT (Sanh et al. 2019), RoBERTa (Liu et al. 2019) with a classifier, DeBERTa (He et al. 2020)."""
 import exporting
 import numpy as np
 import torch
@@ -51,6 +51,15 @@ def make_roberta():
     return Masked(exporting.spread(transformers.RobertaForSequenceClassification(config)))
 
 
+def make_deberta():
+    """Attention between contents and relative positions, gathered from a product."""
+    config = transformers.DebertaV2Config(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+        max_position_embeddings=POSITIONS, relative_attention=True, position_buckets=8, pos_att_type=["p2c", "c2p"],
+        type_vocab_size=0, norm_rel_ebd="layer_norm", share_att_key=True)
+    return Masked(exporting.spread(transformers.DebertaV2Model(config)))
+
+
 def padded_mask(rng, batch, sequence):
     """Every row but the first has padding at its end."""
     mask = np.ones((batch, sequence), np.int64)
@@ -84,5 +93,6 @@ MODELS = [
         sizes=[(1, 1), (1, 7), (1, 16), (2, 33), (3, 64)], traced=(2, 9), most={"sequence": POSITIONS}),
     masked("distilbert-small", make_distilbert, {"last_hidden_state": HIDDEN_AXES},
            exporters={"legacy": exporting.legacy(), "dynamo": exporting.dynamo(), "fused": exporting.fused()}),
+    masked("deberta-small", make_deberta, {"last_hidden_state": HIDDEN_AXES}),
     masked("roberta-small", make_roberta, {"logits": {0: "batch"}}),
 ]
