@@ -1,4 +1,4 @@
-"""Transformers at real size: graphs that PyTorch's exporter wrote for the small models of test/models, with more and wider layers.
+"""Transformers at real size: graphs that PyTorch's exporter wrote for small models (test/models), with more and wider layers.
 
 So shapes are computed in the graph, masks go through Range, Gather, And and Where, and batch, sequence and past are dynamic.
 The layer behind the first is the template of all further ones; weights are random, as a trained network has them.

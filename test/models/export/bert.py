@@ -1,4 +1,5 @@
-"""BERT (Devlin et al. 2018) with its pooler, DistilBERT (Sanh et al. 2019), RoBERTa (Liu et al. 2019) with a classifier, DeBERTa (He et al. 2020)."""
+"""BERT (Devlin et al. 2018) with its pooler, DistilBERT (Sanh et al. 2019), RoBERTa (Liu et al. 2019) with a classifier,
+DeBERTa (He et al. 2020)."""
 import exporting
 import numpy as np
 import torch
@@ -47,7 +48,8 @@ def make_distilbert():
 def make_roberta():
     """Positions count the tokens that are not padding: a running sum."""
     config = transformers.RobertaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-                                        intermediate_size=64, max_position_embeddings=POSITIONS + 2, num_labels=3, pad_token_id=1)
+                                        intermediate_size=64, max_position_embeddings=POSITIONS + 2, num_labels=3,
+                                        pad_token_id=1)
     return Masked(exporting.spread(transformers.RobertaForSequenceClassification(config)))
 
 

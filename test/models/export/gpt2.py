@@ -1,4 +1,4 @@
-"""GPT-2 (Radford et al. 2019) with a key/value cache: a prompt runs with an empty past, then every token with what came before."""
+"""GPT-2 (Radford et al. 2019) with a key/value cache: a prompt has an empty past, every further token what came before."""
 import causal
 import exporting
 import transformers

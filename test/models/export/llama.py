@@ -21,8 +21,8 @@ MODELS = [
     # Opset 23 has Attention and RMSNormalization; ONNX Runtime has its own.
     small("llama-small", transformers.LlamaForCausalLM, transformers.LlamaConfig(**SIZES),
           EXPORTERS | {"dynamo-opset23": exporting.dynamo(23), "fused": exporting.fused()}),
-    small("mistral-small", transformers.MistralForCausalLM, transformers.MistralConfig(**SIZES, head_dim=HEAD_SIZE, sliding_window=None),
-          {"dynamo": exporting.dynamo()}),
+    small("mistral-small", transformers.MistralForCausalLM,
+          transformers.MistralConfig(**SIZES, head_dim=HEAD_SIZE, sliding_window=None), {"dynamo": exporting.dynamo()}),
     # Norms of queries and keys.
     small("qwen3-small", transformers.Qwen3ForCausalLM, transformers.Qwen3Config(**SIZES, head_dim=HEAD_SIZE), EXPORTERS),
 ]

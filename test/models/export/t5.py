@@ -103,7 +103,8 @@ MODELS = [
                     outputs={"logits": TOKENS} | cache_axes(pairs("present"), "sequence"),
                     sizes=[(1, 1, 1), (1, 1, 9), (3, 5, 17), (2, 17, 5)], traced=(2, 3, 7)),
     exporting.Small("t5-decoder-with-past-small", lambda: DecoderWithPast(t5()), with_past_feeds,
-                    inputs={"input_ids": TOKENS, "encoder_attention_mask": ENCODED} | cache_axes(pairs("past_key_values"), "past"),
+                    inputs={"input_ids": TOKENS, "encoder_attention_mask": ENCODED,
+                            **cache_axes(pairs("past_key_values"), "past")},
                     outputs={"logits": TOKENS} | cache_axes(pairs("present", ("decoder",)), "total"),
                     sizes=[(1, 1, 1, 1), (1, 1, 9, 16), (3, 1, 17, 5), (2, 4, 5, 3)], traced=(2, 3, 7, 5)),
 ]
