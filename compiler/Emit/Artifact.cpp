@@ -306,12 +306,19 @@ LogicalResult mlc::collectMemory(ModuleOp module, Artifact &artifact) {
   artifact.stateBytes = integer(module, kStateBytesAttr).value_or(0);
   artifact.arenaBytes = integer(module, kArenaBytesAttr);
   artifact.trainArenaBytes = integer(module, kTrainArenaBytesAttr);
+  constexpr int64_t repeatedBytesMax = int64_t(1) << 30;
+  int64_t repeatedBytes = 0;
   if (auto list = module->getAttrOfType<ArrayAttr>(kWeightsAttr))
     for (auto entry : list.getAsRange<DictionaryAttr>()) {
       auto offset = entry.getAs<IntegerAttr>("offset");
       auto value = entry.getAs<ElementsAttr>("value");
       if (!offset || !value)
         return module.emitError() << kWeightsAttr << ": an entry lacks offset or value";
+      // A file says "10^12 zeros" in a few bytes; the library holds them all.
+      if (auto splat = dyn_cast<SplatElementsAttr>(value))
+        repeatedBytes += splat.getNumElements() * std::max(8u, splat.getElementType().getIntOrFloatBitWidth()) / 8;
+      if (repeatedBytes > repeatedBytesMax)
+        return module.emitError() << "constants of one repeated value take more than " << repeatedBytesMax << " bytes";
       artifact.weights.push_back({offset.getInt(), value});
     }
   if (auto list = module->getAttrOfType<ArrayAttr>(kStateAttr))

@@ -3,6 +3,7 @@
 #define MLC_COMPILER_EMIT_EMIT_H
 #include "compiler/Emit/Artifact.h"
 #include "compiler/Emit/CpuTarget.h"
+#include "llvm/Support/Error.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace llvm {
@@ -32,6 +33,9 @@ void optimize(llvm::Module &module, llvm::TargetMachine &machine);
 /// its weights are gone afterwards.
 mlir::LogicalResult emit(mlir::ModuleOp module, Artifact &artifact, const CpuTarget &target, EmitKind kind,
                          llvm::StringRef output);
+
+/// Closes a stream and tells what went wrong since it was opened.
+llvm::Error closeFile(llvm::raw_fd_ostream &os, llvm::StringRef path);
 
 /// Opens `output` for text ("-": standard output), calls `write`, and diagnoses what fails.
 mlir::LogicalResult writeText(mlir::ModuleOp module, llvm::StringRef output,

@@ -55,7 +55,10 @@ StringRef dtypeNote(int32_t dtype) {
 std::string inComment(StringRef name) {
   std::string text;
   for (char c : name)
-    text += c == '/' && !text.empty() && text.back() == '*' ? ' ' : isPrint(c) ? c : '?';
+    if (std::pair pair(text.empty() ? ' ' : text.back(), c); pair == std::pair('*', '/') || pair == std::pair('/', '*'))
+      text += ' '; // neither ends the comment nor looks like a second one
+    else
+      text += isPrint(c) ? c : '?';
   return text;
 }
 

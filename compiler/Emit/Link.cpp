@@ -1,5 +1,6 @@
 // linkObjects (Link.h): lld and LLVM's archive writer as libraries. No compiler driver and no development package is needed.
 #include "compiler/Emit/Link.h"
+#include "compiler/Emit/Emit.h"
 #include "lld/Common/Driver.h"
 #include "llvm/BinaryFormat/ELF.h"
 #include "llvm/Object/ArchiveWriter.h"
@@ -59,10 +60,11 @@ Expected<std::string> makeStub(StringRef name, StringRef object) {
   std::string empty = (sys::path::parent_path(object) + "/empty.o").str();
   std::error_code failed;
   raw_fd_ostream os(empty, failed);
+  if (failed)
+    return createFileError(empty, failed);
   os.write(reinterpret_cast<const char *>(&header), sizeof(header));
-  os.close();
-  if (failed || os.has_error())
-    return createFileError(empty, failed ? failed : os.error());
+  if (Error error = mlc::closeFile(os, empty))
+    return std::move(error);
   std::string stub = (sys::path::parent_path(object) + "/" + name).str();
   if (Error error = runLld({"-shared", "-soname", name.str(), "-o", stub, empty}))
     return std::move(error);

@@ -151,8 +151,7 @@ Error writeFile(StringRef path, StringRef text) {
   if (failed)
     return createFileError(path, failed);
   os << text;
-  os.close();
-  return os.has_error() ? createFileError(path, os.error()) : Error::success();
+  return mlc::closeFile(os, path);
 }
 
 Error writeObject(Module &module, TargetMachine &machine, StringRef path) {
@@ -160,10 +159,8 @@ Error writeObject(Module &module, TargetMachine &machine, StringRef path) {
   raw_fd_ostream os(path, failed);
   if (failed)
     return createFileError(path, failed);
-  if (Error error = generate(module, machine, os, CodeGenFileType::ObjectFile))
-    return error;
-  os.close();
-  return os.has_error() ? createFileError(path, os.error()) : Error::success();
+  Error error = generate(module, machine, os, CodeGenFileType::ObjectFile);
+  return joinErrors(std::move(error), mlc::closeFile(os, path));
 }
 
 Error writeLibrary(Module &module, TargetMachine &machine, const mlc::Artifact &artifact, mlc::EmitKind kind,
@@ -214,6 +211,13 @@ Error emitModule(Module &module, TargetMachine &machine, const mlc::Artifact &ar
 
 } // namespace
 
+Error mlc::closeFile(raw_fd_ostream &os, StringRef path) {
+  os.close();
+  std::error_code failed = os.error();
+  os.clear_error(); // or the destructor ends the process
+  return failed ? createFileError(path, failed) : Error::success();
+}
+
 mlir::LogicalResult mlc::writeText(mlir::ModuleOp module, StringRef output, function_ref<void(raw_ostream &)> write) {
   std::error_code failed;
   raw_fd_ostream os(output, failed);
@@ -249,6 +253,9 @@ mlir::LogicalResult mlc::emit(mlir::ModuleOp module, Artifact &artifact, const C
     return mlir::success();
   }
   artifact.manifest = writeManifest(artifact);
+  // The linker ends the whole process when it cannot write into a device.
+  if (kind != EmitKind::Assembly && sys::fs::exists(output) && !sys::fs::is_regular_file(output))
+    return module.emitError() << output << ": is not a regular file";
   if (Error error = emitModule(*code, **machine, artifact, kind, output))
     return module.emitError() << toString(std::move(error));
   return mlir::success();

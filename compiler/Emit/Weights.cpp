@@ -1,6 +1,7 @@
 // writeWeightsObject and writeWeightsFile (Link.h): the constant blob as an ELF64 object with exactly one section of bytes, or behind
 // the header that the runtime checks. LLVM constants would hold a large blob several times over, and an assembler would print and
 // parse it.
+#include "compiler/Emit/Emit.h"
 #include "compiler/Emit/Link.h"
 #include "mlc/abi.h"
 #include "mlir/IR/BuiltinAttributes.h"
@@ -177,12 +178,11 @@ Error mlc::writeWeightsObject(StringRef path, StringRef tripleText, StringRef sy
   raw(header);
   fillTo(dataBegin);
   if (Error error = writeBlob(os, artifact))
-    return error;
+    return joinErrors(std::move(error), mlc::closeFile(os, path));
   fillTo(symbolsBegin);
   raw(symbols);
   os << symbolNames << sectionNames;
   fillTo(headersBegin);
   raw(sections);
-  os.close();
-  return os.has_error() ? createFileError(path, os.error()) : Error::success();
+  return mlc::closeFile(os, path);
 }

@@ -12,7 +12,7 @@ using pb::GraphProto;
 using pb::NodeProto;
 
 static constexpr int nestingMax = 100;                // functions and subgraphs inside each other
-static constexpr int64_t inlinedUnitsMax = 2'000'000; // nodes, operands and results made by inlining
+static constexpr int64_t inlinedUnitsMax = 500'000; // nodes, operands and results made by inlining
 static constexpr size_t nodeNameMax = 1000;
 
 /// The function being inlined, or the main graph.

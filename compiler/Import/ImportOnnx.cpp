@@ -20,11 +20,15 @@ static func::FuncOp makeMain(OpBuilder &builder, Location location, ArrayRef<Mod
   auto types = llvm::map_to_vector(inputs, [](const ModelInput &input) -> Type { return input.type; });
   auto main = func::FuncOp::create(builder, location, "main", builder.getFunctionType(types, {}));
   Block *entry = main.addEntryBlock();
-  for (auto [index, input] : llvm::enumerate(inputs)) {
-    main.setArgAttr(index, "onnx.name", builder.getStringAttr(input.name));
-    main.setArgAttr(index, "onnx.dims", symbolNames(builder, input.symbols));
-    entry->getArgument(index).setLoc(NameLoc::get(builder.getStringAttr(input.name)));
+  SmallVector<DictionaryAttr> attributes; // set together: each change of one makes a new list of all
+  for (auto [input, argument] : llvm::zip_equal(inputs, entry->getArguments())) {
+    NamedAttrList list;
+    list.append("onnx.name", builder.getStringAttr(input.name));
+    list.append("onnx.dims", symbolNames(builder, input.symbols));
+    attributes.push_back(list.getDictionary(builder.getContext()));
+    argument.setLoc(NameLoc::get(builder.getStringAttr(input.name)));
   }
+  main.setAllArgAttrs(attributes);
   return main;
 }
 

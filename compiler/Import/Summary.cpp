@@ -4,6 +4,7 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlc;
 
@@ -47,7 +48,7 @@ llvm::Expected<ModelSummary> mlc::summarizeOnnx(llvm::StringRef path) {
     initializers.insert(tensor.name());
     ++summary.initializerCount;
     if (auto count = checkedByteCount(llvm::ArrayRef<int64_t>(tensor.dims().data(), tensor.dims_size()), 1))
-      summary.initializerElements += *count;
+      summary.initializerElements = llvm::SaturatingAdd<uint64_t>(summary.initializerElements, *count);
     else
       llvm::consumeError(count.takeError());
   }

@@ -16,7 +16,8 @@ struct ModelSummary {
   std::string producer;
   std::vector<std::pair<std::string, int64_t>> opsets; // domain, version
   std::vector<Value> inputs, outputs;
-  int64_t initializerCount = 0, initializerElements = 0;
+  int64_t initializerCount = 0;
+  uint64_t initializerElements = 0; // the largest number when there are more
   std::vector<std::string> functions;
   std::map<std::string, int64_t> operators; // with those in subgraphs and functions; other domains as "domain.Op"
 };

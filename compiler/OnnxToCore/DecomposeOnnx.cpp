@@ -113,13 +113,17 @@ private:
       }
       if (!value)
         continue;
+      ArrayRef<int64_t> shape = CoreBuilder::typeOf(value).getShape();
+      if (!n.check(shape.size() <= kRankMax, "a result of rank {0}, the largest is {1}", shape.size(), kRankMax))
+        return;
       int64_t product = 1;
-      for (int64_t size : CoreBuilder::typeOf(value).getShape()) {
+      for (int64_t size : shape) {
         if (ShapedType::isDynamic(size) || size == 0)
           continue;
-        if (!n.check(size > 0 && size <= kElementsMax && product <= kElementsMax / size,
-                     "a result of sizes {0} is too large", toString(CoreBuilder::typeOf(value).getShape())))
+        if (size < 0 || size > kElementsMax || product > kElementsMax / size) {
+          (void)n.fail("a result of sizes {0} is too large", toString(shape));
           return;
+        }
         product *= size;
       }
     }
@@ -221,6 +225,7 @@ private:
 
   void finish(func::ReturnOp ret) {
     SmallVector<Type> types;
+    SmallVector<DictionaryAttr> resultAttributes;
     for (auto [i, operand] : llvm::enumerate(ret->getOpOperands())) {
       if (poisoned.contains(operand.get()))
         return;
@@ -236,8 +241,11 @@ private:
         v = withDeclaredSizes(i, v);
       operand.set(v);
       types.push_back(v.getType());
-      function.removeResultAttr(i, StringAttr::get(function.getContext(), "onnx.type"));
+      NamedAttrList attributes(function.getResultAttrDict(i));
+      attributes.erase("onnx.type");
+      resultAttributes.push_back(attributes.getDictionary(function.getContext()));
     }
+    function.setAllResultAttrs(resultAttributes);
     function.setType(FunctionType::get(function.getContext(), function.getFunctionType().getInputs(), types));
   }
 

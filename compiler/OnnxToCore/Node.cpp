@@ -430,11 +430,10 @@ bool Node::validSizes(const Sizes &sizes) {
     auto known = constantSize(size);
     if (!known)
       continue;
-    if (!check(*known >= 0, "negative size in {0}", toString(sizes)))
-      return false;
-    if (*known > 0 && !check(*known <= kElementsMax && product <= kElementsMax / *known,
-                             "a tensor of sizes {0} is too large", toString(sizes)))
-      return false;
+    if (*known < 0)
+      return check(false, "negative size in {0}", toString(sizes));
+    if (*known > 0 && (*known > kElementsMax || product > kElementsMax / *known))
+      return check(false, "a tensor of sizes {0} is too large", toString(sizes));
     product *= std::max<int64_t>(*known, 1);
   }
   return true;

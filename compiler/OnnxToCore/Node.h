@@ -63,6 +63,8 @@ Type elementFromOnnx(int64_t dataType, mlir::MLIRContext *context);
 
 /// No tensor that a model describes is larger: products of sizes below this cannot overflow.
 constexpr int64_t kElementsMax = int64_t(1) << 40;
+/// As in tensors of files: enough for every operator's detours, and work that grows with its square stays small.
+constexpr size_t kRankMax = 64;
 
 class Node {
 public:

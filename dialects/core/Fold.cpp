@@ -378,8 +378,10 @@ template <typename T> static HostTensor reduceAs(ReduceOp op, const HostTensor &
 }
 
 static Result evaluateReduce(ReduceOp op, Operands operands) {
+  constexpr int64_t splatElementsMax = 1 << 20; // a splat of 10^12 elements is a few bytes in a file
   const HostTensor &x = operands[0];
-  if (!hasNumbers(x.type.getElementType()) || x.type.getNumElements() == 0)
+  if (!hasNumbers(x.type.getElementType()) || x.type.getNumElements() == 0 ||
+      (x.isSplat && x.type.getNumElements() > splatElementsMax))
     return {};
   switch (x.numbers()) {
   case NumberClass::Real:

@@ -226,8 +226,12 @@ LogicalResult PadOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc
     int64_t size = x.getDimSize(axis);
     bool isDynamic =
         ShapedType::isDynamic(size) || ShapedType::isDynamic(low[axis]) || ShapedType::isDynamic(high[axis]);
+    if (isDynamic) {
+      shape.push_back(ShapedType::kDynamic);
+      continue;
+    }
     int64_t inner = size == 0 ? 0 : (size - 1) * (interior[axis] + 1) + 1;
-    shape.push_back(isDynamic ? ShapedType::kDynamic : low[axis] + inner + high[axis]);
+    shape.push_back(low[axis] + inner + high[axis]);
   }
   types.push_back(x.clone(shape));
   return success();
