@@ -12,6 +12,8 @@
 
 namespace mlc {
 
+class StageClock;
+
 struct TrainOptions {
   bool enabled = false;
   std::string loss = "cross_entropy"; // cross_entropy | mse
@@ -42,10 +44,12 @@ struct CompileOptions {
   std::map<std::string, InputValue>
       inputValues; // --input-value axes=@axes.npy: inputs made constant; they leave the signature
   EmitKind emit = EmitKind::Library;
-  std::string weightsFile;   // where the weights of a library go instead of into it; empty: into it
-  std::string saveStages;    // directory for the IR after every pass; empty: none
-  llvm::StringSet<> reports; // memory, groups, ops
-  bool naiveKernels = false; // every kernel as plain loops: the reference that tests compare with
+  std::string weightsFile;                   // where the weights of a library go instead of into it; empty: into it
+  std::string saveStages;                    // directory for the IR after every pass; empty: none
+  llvm::StringSet<> reports;                 // pages, see compiler/Report
+  llvm::raw_ostream *reportStream = nullptr; // where they go
+  StageClock *clock = nullptr;               // told which stage begins
+  bool naiveKernels = false;                 // every kernel as plain loops: the reference that tests compare with
   TrainOptions train;
 };
 

@@ -5,8 +5,10 @@
 #include "compiler/Emit/Emit.h"
 #include "compiler/Gpu/Gpu.h"
 #include "compiler/Passes.h"
+#include "compiler/Report/Report.h"
 #include "compiler/Resources.h"
 #include "compiler/Schedule/Kernels.h"
+#include "compiler/StageClock.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
 #include "llvm/Support/FileSystem.h"
@@ -92,35 +94,6 @@ void makeKernelsNaive(ModuleOp module) {
       function->setAttr(mlc::kKindAttr, StringAttr::get(module.getContext(), "naive"));
 }
 
-void reportOps(ModuleOp module) {
-  std::map<std::string, int64_t> counts;
-  module.walk([&](Operation *op) { ++counts[op->getName().getStringRef().str()]; });
-  for (auto &[name, count] : counts)
-    llvm::errs() << llvm::formatv("ops: {0,6} {1}\n", count, name);
-}
-
-void reportGroups(ModuleOp module, const mlc::Artifact &artifact) {
-  for (const mlc::Kernel &kernel : artifact.kernels) {
-    auto function = module.lookupSymbol<func::FuncOp>(kernel.name);
-    llvm::errs() << llvm::formatv("groups: {0} {1}, called {2} times", kernel.name, kernel.kind, kernel.calls);
-    if (Attribute tiling = function ? function->getAttr(mlc::kTilingAttr) : Attribute())
-      llvm::errs() << ", " << tiling;
-    llvm::errs() << "\n";
-  }
-}
-
-void reportMemory(const mlc::Artifact &artifact) {
-  auto line = [](StringRef what, std::optional<int64_t> bytes) {
-    llvm::errs() << "memory: " << what << ' '
-                 << (bytes ? std::to_string(*bytes) + " bytes" : "depends on symbolic dimensions") << "\n";
-  };
-  line("weights", artifact.weightsBytes);
-  line("state", artifact.stateBytes);
-  line("workspace", artifact.arenaBytes);
-  if (artifact.trainable)
-    line("training workspace", artifact.trainArenaBytes);
-}
-
 LogicalResult printStage(ModuleOp module, StringRef output) {
   return mlc::writeText(module, output, [&](llvm::raw_ostream &os) { module->print(os); });
 }
@@ -142,6 +115,13 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
   if (options.emit == EmitKind::Onnx)
     return printStage(module, output);
 
+  auto enter = [&](Stage stage) {
+    if (options.clock)
+      options.clock->enter(stage);
+  };
+  Report report(module, options);
+  report.addModel();
+  enter(Stage::Translate);
   Stages stages(module, options);
   stages.run(createDecomposeOnnx());
   if (options.train.enabled) // before constants lose their names
@@ -156,11 +136,11 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
   artifact->triple = cpu->triple;
   artifact->sysroot = options.sysroot;
   artifact->cpuFeatures = cpu->required;
-  if (options.reports.contains("ops"))
-    reportOps(module);
+  report.addOps();
   if (options.emit == EmitKind::Core)
     return printStage(module, output);
 
+  enter(Stage::Fuse);
   if (!options.naiveKernels)
     stages.run(createChannelsLast()).releaseUnusedResources();
   stages.run(createCoreToLinalg({/*checkIndices=*/!onGpu})); // on a GPU the host cannot look
@@ -181,19 +161,21 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
   if (options.naiveKernels)
     makeKernelsNaive(module);
   stages.runOnFunctions(createPlanTiling({onGpu ? "cuda" : cpu->machine}));
-  if (options.reports.contains("groups"))
-    reportGroups(module, *artifact);
+  if (stages.failed())
+    return failure();
+  report.addKernels(Machine::get(onGpu ? "cuda" : cpu->machine));
   stages.run(createPackWeights()).run(createPlanMemory()).releaseUnusedResources();
   if (stages.failed() || failed(collectMemory(module, *artifact)))
     return failure();
-  if (options.reports.contains("memory"))
-    reportMemory(*artifact);
+  report.addMemory(*artifact);
+  enter(Stage::Generate);
   stages.runOnFunctions(createLowerKernels()).runOnFunctions(createExpandMath());
   if (stages.failed())
     return failure();
   if (options.emit == EmitKind::Tiled)
     return printStage(module, output);
 
+  enter(Stage::Lower);
   stages.runOnFunctions(createCanonicalizerPass())
       .runOnFunctions(createCSEPass())
       .runOnFunctions(createLoopInvariantCodeMotionPass());
@@ -208,5 +190,6 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
   stages.run(createOutlineTasks()).run(createLowerToLLVM());
   if (stages.failed())
     return failure();
-  return emit(module, *artifact, *cpu, options.emit, output);
+  enter(Stage::Optimize);
+  return emit(module, *artifact, *cpu, options.emit, output, [&] { enter(Stage::Write); });
 }

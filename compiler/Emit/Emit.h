@@ -30,9 +30,9 @@ std::vector<std::string> addProgram(llvm::Module &module, const Artifact &artifa
 void optimize(llvm::Module &module, llvm::TargetMachine &machine);
 
 /// Writes LLVM IR, assembly, weights, or a library with its header and manifest beside it, as `kind` says. Completes `artifact`;
-/// its weights are gone afterwards.
+/// its weights are gone afterwards. `onOptimized` is called between LLVM's optimizations and the writing of machine code.
 mlir::LogicalResult emit(mlir::ModuleOp module, Artifact &artifact, const CpuTarget &target, EmitKind kind,
-                         llvm::StringRef output);
+                         llvm::StringRef output, llvm::function_ref<void()> onOptimized);
 
 /// Closes a stream and tells what went wrong since it was opened.
 llvm::Error closeFile(llvm::raw_fd_ostream &os, llvm::StringRef path);

@@ -193,10 +193,11 @@ Error writeLibrary(Module &module, TargetMachine &machine, const mlc::Artifact &
 }
 
 Error emitModule(Module &module, TargetMachine &machine, const mlc::Artifact &artifact, mlc::EmitKind kind,
-                 StringRef output) {
+                 StringRef output, function_ref<void()> onOptimized) {
   if (Error error = addRuntimeAndProgram(module, artifact, kind))
     return error;
   mlc::optimize(module, machine);
+  onOptimized();
   if (kind != mlc::EmitKind::Assembly)
     return writeLibrary(module, machine, artifact, kind, output);
   SmallString<0> text;
@@ -233,7 +234,7 @@ mlir::LogicalResult mlc::writeText(mlir::ModuleOp module, StringRef output, func
 }
 
 mlir::LogicalResult mlc::emit(mlir::ModuleOp module, Artifact &artifact, const CpuTarget &target, EmitKind kind,
-                              StringRef output) {
+                              StringRef output, function_ref<void()> onOptimized) {
   auto machine = makeTargetMachine(target);
   if (!machine)
     return module.emitError() << toString(machine.takeError());
@@ -256,7 +257,7 @@ mlir::LogicalResult mlc::emit(mlir::ModuleOp module, Artifact &artifact, const C
   // The linker ends the whole process when it cannot write into a device.
   if (kind != EmitKind::Assembly && sys::fs::exists(output) && !sys::fs::is_regular_file(output))
     return module.emitError() << output << ": is not a regular file";
-  if (Error error = emitModule(*code, **machine, artifact, kind, output))
+  if (Error error = emitModule(*code, **machine, artifact, kind, output, onOptimized))
     return module.emitError() << toString(std::move(error));
   return mlir::success();
 }

@@ -56,10 +56,10 @@ Tensor dot(core::DotOp op, const Tensor &x, const Tensor &y) {
     sizes.depth *= x.shape[axis];
   Tensor z(*Element::of(op.getType().getElementType()), shape);
   for (int64_t batch = 0; batch < batches; ++batch)
-    addProductAt(sizes,
-                 {batch * sizes.rows * sizes.depth, batch * sizes.depth * sizes.columns,
-                  batch * sizes.rows * sizes.columns},
-                 left, right, z);
+    addProductAt(
+        sizes,
+        {batch * sizes.rows * sizes.depth, batch * sizes.depth * sizes.columns, batch * sizes.rows * sizes.columns},
+        left, right, z);
   wrapAll(z);
   return z;
 }

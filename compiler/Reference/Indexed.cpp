@@ -35,7 +35,8 @@ Tensor gatherNd(core::GatherNdOp op, const Tensor &x, const Tensor &indices) {
   Shape shape(ArrayRef(indices.shape).drop_back());
   llvm::append_range(shape, after);
   Tensor result(x.element, shape);
-  int64_t inner = product(after), tuples = depth ? indices.count() / depth : product(ArrayRef(indices.shape).drop_back());
+  int64_t inner = product(after),
+          tuples = depth ? indices.count() / depth : product(ArrayRef(indices.shape).drop_back());
   int64_t batches = product(ArrayRef(x.shape).take_front(batchDims)), next = 0;
   for (int64_t tuple = 0; tuple < tuples; ++tuple) {
     int64_t start = tuple / std::max<int64_t>(tuples / std::max<int64_t>(batches, 1), 1) *

@@ -17,7 +17,9 @@ const llvm::StringMap<RealUnary> &realUnaries() {
   static const llvm::StringMap<RealUnary> table = {
       {"core.neg", [](double x) { return -x; }},
       {"core.abs", [](double x) { return std::fabs(x); }},
-      {"core.sign", [](double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }},
+      {"core.sign", [](double x) { return x > 0   ? 1
+                                          : x < 0 ? -1
+                                                  : x; }},
       {"core.exp", [](double x) { return std::exp(x); }},
       {"core.log", [](double x) { return std::log(x); }},
       {"core.log1p", [](double x) { return std::log1p(x); }},
@@ -113,7 +115,8 @@ const llvm::StringMap<IntegerBinary> &integerBinaries() {
       {"core.and", [](Element, int64_t x, int64_t y) { return x & y; }},
       {"core.or", [](Element, int64_t x, int64_t y) { return x | y; }},
       {"core.xor", [](Element, int64_t x, int64_t y) { return x ^ y; }},
-      {"core.shl", [](Element element, int64_t x, int64_t y) { return U(y) >= element.width ? 0 : int64_t(U(x) << y); }},
+      {"core.shl",
+       [](Element element, int64_t x, int64_t y) { return U(y) >= element.width ? 0 : int64_t(U(x) << y); }},
       {"core.shr", shiftRight},
   };
   return table;
@@ -241,9 +244,7 @@ Tensor evaluatePredicate(const Tensor &x, bool (*holds)(double)) {
 
 } // namespace
 
-bool isLess(Element element, int64_t x, int64_t y) {
-  return element.kind == Element::Unsigned ? U(x) < U(y) : x < y;
-}
+bool isLess(Element element, int64_t x, int64_t y) { return element.kind == Element::Unsigned ? U(x) < U(y) : x < y; }
 
 Result evaluatePointwise(Operation *op, Operands operands) {
   if (!isa<core::Pointwise>(op))

@@ -8,7 +8,8 @@ namespace mlc::reference {
 static double multiplyAdd(double x, double y, double z) { return z + x * y; }
 static uint64_t multiplyAdd(uint64_t x, uint64_t y, uint64_t z) { return z + x * y; }
 
-template <typename T> static void addStrip(ProductSizes sizes, int64_t first, int64_t last, const T *x, const T *y, T *z) {
+template <typename T>
+static void addStrip(ProductSizes sizes, int64_t first, int64_t last, const T *x, const T *y, T *z) {
   int64_t n = sizes.columns;
   for (int64_t i = 0; i < sizes.rows; ++i) {
     const T *row = x + i * sizes.depth;
@@ -17,8 +18,9 @@ template <typename T> static void addStrip(ProductSizes sizes, int64_t first, in
     for (; k + 4 <= sizes.depth; k += 4) {
       const T *a = y + k * n, *b = a + n, *c = b + n, *d = c + n;
       for (int64_t j = first; j < last; ++j)
-        out[j] = multiplyAdd(row[k + 3], d[j],
-                             multiplyAdd(row[k + 2], c[j], multiplyAdd(row[k + 1], b[j], multiplyAdd(row[k], a[j], out[j]))));
+        out[j] = multiplyAdd(
+            row[k + 3], d[j],
+            multiplyAdd(row[k + 2], c[j], multiplyAdd(row[k + 1], b[j], multiplyAdd(row[k], a[j], out[j]))));
     }
     for (; k < sizes.depth; ++k)
       for (int64_t j = first; j < last; ++j)

@@ -1,9 +1,9 @@
 // See Tensor.h.
 #include "compiler/Reference/Tensor.h"
+#include "mlc/mlc.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
-#include "mlc/mlc.h"
 #include <cstring>
 
 using namespace mlir;

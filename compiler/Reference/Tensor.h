@@ -63,7 +63,8 @@ int64_t product(llvm::ArrayRef<int64_t> sizes);
 
 /// Visits every position of `shape` in row-major order with the offset of each of several operands, which move by their strides.
 template <size_t N, typename F>
-void walk(llvm::ArrayRef<int64_t> shape, const std::array<Strides, N> &strides, std::array<int64_t, N> offsets, F visit) {
+void walk(llvm::ArrayRef<int64_t> shape, const std::array<Strides, N> &strides, std::array<int64_t, N> offsets,
+          F visit) {
   if (product(shape) == 0)
     return;
   Shape position(shape.size(), 0);

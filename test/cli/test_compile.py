@@ -1,12 +1,14 @@
 """`mlc compile`: what it writes beside the library, its options, and what it says of models that it cannot compile."""
 import json
+import os
+import re
 import subprocess
 
 import mlc_backend
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 
 def run(command, **options):
@@ -115,10 +117,98 @@ def test_save_stages(mlc, digits, tmp_path):
     assert len(list((tmp_path / "stages").iterdir())) >= 5
 
 
-def test_reports(mlc, digits, tmp_path):
-    done = run([mlc, "compile", digits, "-o", tmp_path / "digits.so", "--report=memory,groups,ops"])
+def report_lines(mlc, digits, tmp_path, *options):
+    done = run([mlc, "compile", digits, "-o", tmp_path / "digits.so", "--dim", "batch=2", *options])
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() or done.stderr.strip()
+    return done.stderr.splitlines()
+
+
+def test_reports(mlc, digits, tmp_path):
+    """Every page has the lines that answer its question; columns are aligned."""
+    lines = report_lines(mlc, digits, tmp_path, "--report")
+    titles = [line for line in lines if line.startswith("== ")]
+    assert titles == ["== the model", "== what nodes became: core operations", "== kernels", "== memory",
+                      "== time of the compilation"]
+    words = [line.split() for line in lines]
+    assert ["input", "image", "f32[2,1,8,8]"] in words and ["output", "logits", "f32[2,10]"] in words
+    assert ["2", "Conv"] in words and ["2", "core.conv"] in words
+    assert any(line.startswith("parameters: 6.09 k in 6 tensors, 24.4 KB") for line in lines)
+    kernel = next(line for line in lines if line.startswith("kernel_") and "conv2" in line and "sums of products" in line)
+    header = next(line for line in lines if line.startswith("kernel "))
+    for word, found in (("operations", "297 k"), ("kind", "sums of products"), ("how", "register tile of")):
+        assert kernel[header.index(word):].startswith(found), kernel  # 2 x 4 x 4 x 32 results of 9 x 16 products, bias, relu
+    assert any(line.startswith("weights") and line.endswith(" bytes") for line in lines)
+    assert any(line.startswith("Most workspace is needed at kernel call ") for line in lines)
+    assert any(line.startswith("optimizing ") for line in lines) and any(line.startswith("all ") for line in lines)
+
+
+def test_reports_are_reproducible(mlc, digits, tmp_path):
+    pages = "--report=model,ops,groups,memory"
+    assert report_lines(mlc, digits, tmp_path, pages) == report_lines(mlc, digits, tmp_path, pages)
+
+
+def test_report_file(mlc, digits, tmp_path):
+    assert report_lines(mlc, digits, tmp_path, "--report-file", tmp_path / "report.txt") == []
+    assert "== kernels" in (tmp_path / "report.txt").read_text()
+    assert report_lines(mlc, digits, tmp_path, "--report=memory", "--report-file", tmp_path / "memory.txt") == []
+    assert (tmp_path / "memory.txt").read_text().startswith("== memory\n")
+
+
+def test_report_of_an_unknown_page(mlc, digits, tmp_path):
+    done = run([mlc, "compile", digits, "-o", tmp_path / "digits.so", "--report=memroy"])
+    assert done.returncode == 64 and 'expected a list of model, ops, groups, memory, time, found "memroy"' in done.stderr
+
+
+def run_on_terminal(command):
+    """Exit code and what a terminal gets on standard error."""
+    reader, writer = os.openpty()
+    process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=writer, env={**os.environ, "TERM": "xterm"})
+    os.close(writer)
+    text = b""
+    try:
+        while data := os.read(reader, 4096):
+            text += data
+    except OSError:  # the other end is closed: how Linux says end of file
+        pass
+    os.close(reader)
+    return process.wait(), text.decode()
+
+
+ERASE = "\r\x1b[K"
+
+
+def chain_of_kernels(path, count, last="Relu"):
+    """Enough different kernels to be compiled for well over a second."""
+    nodes = [helper.make_node("Softmax", ["x"], ["v0"], axis=0)]
+    for i in range(count):
+        nodes.append(helper.make_node("MatMul", [f"v{i}", f"w{i}"], [f"v{i + 1}"], f"product_{i}"))
+    nodes.append(helper.make_node(last, [f"v{count}"], ["y"], "last"))
+    weights = [numpy_helper.from_array(np.ones((20 + i % 97, 20 + (i + 1) % 97), np.float32), f"w{i}") for i in range(count)]
+    graph = helper.make_graph(nodes, "chain", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [8, 20])],
+                              [onnx.ValueInfoProto(name="y")], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_progress_on_a_terminal(mlc, tmp_path):
+    """One line, rewritten in place and gone at the end; nothing with --quiet, nothing without a terminal."""
+    model = chain_of_kernels(tmp_path / "chain.onnx", 300)
+    command = [mlc, "compile", model, "-o", tmp_path / "chain.so"]
+    code, text = run_on_terminal(command)
+    assert code == 0 and text.startswith(ERASE) and text.endswith(ERASE) and "\n" not in text, repr(text)
+    for line in text.split(ERASE)[1:-1]:
+        assert re.fullmatch(r"[a-zA-Z ]+ \([1-7] of 7\), \d+ s", line), repr(line)
+    assert run_on_terminal([*command, "--quiet"]) == (0, "")
+    assert run(command).stderr == ""
+
+
+def test_progress_makes_way_for_errors(mlc, tmp_path):
+    model = chain_of_kernels(tmp_path / "chain.onnx", 3, last="Frobnicate")
+    code, text = run_on_terminal([mlc, "compile", model, "-o", tmp_path / "chain.so"])
+    assert code == 2
+    line = text.split(ERASE)[-1]
+    assert line.startswith("chain.onnx:last: error: Frobnicate") and line.endswith("\r\n"), repr(text)
 
 
 def test_check_supported(mlc, digits):

@@ -100,9 +100,11 @@ def test_ops(mlc):
 
 
 @pytest.mark.parametrize("command, words", [
-    ([], ["compile", "check", "info", "run", "bench", "ops"]),
+    ([], ["compile", "check", "info", "run", "verify", "bench", "ops"]),
     (["compile"], ["--name", "--cpu", "--dim", "--shape", "--emit", "--save-stages", "--report", "--train", "--loss",
                    "--optimizer", "--target", "-o"]),
+    (["verify"], ["--input", "--dim", "--rtol", "--atol", "--max-ulp", "--against", "--python", "--save", "--library",
+                  "--json", "--all", "--quiet"]),
     (["check"], []), (["info"], []), (["ops"], []),
     (["run"], ["--input", "--expect", "--rtol", "--atol", "--output", "--threads"]),
     (["bench"], ["--warmup", "--iterations", "--duration", "--threads", "--json"]),

@@ -88,7 +88,7 @@ def test_how_values_become_options():
 
 def test_report_is_printed(digits, capsys):
     package.compile(digits, report="memory")
-    assert "memory: weights " in capsys.readouterr().err
+    assert "== memory" in capsys.readouterr().err
 
 
 def test_errors(digits, tmp_path):

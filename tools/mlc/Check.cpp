@@ -1,9 +1,9 @@
 // mlc check: every unsupported node of one or more models in a table, without compiling anything.
 #include "Commands.h"
 #include "Options.h"
-#include "Table.h"
 #include "compiler/Compile.h"
 #include "compiler/Import/Diagnostics.h"
+#include "compiler/Table.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/Support/FormatVariadic.h"

@@ -3,7 +3,10 @@
 #include "Commands.h"
 #include "Inputs.h"
 #include "Options.h"
+#include "Progress.h"
 #include "compiler/Import/Diagnostics.h"
+#include "compiler/Report/Report.h"
+#include "compiler/StageClock.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -44,10 +47,10 @@ bool isTarget(StringRef text) {
 
 std::optional<std::string> readReports(StringRef text, llvm::StringSet<> &reports) {
   llvm::SmallVector<StringRef> parts;
-  text.split(parts, ',');
-  for (StringRef part : parts) {
-    if (part != "memory" && part != "groups" && part != "ops")
-      return "expected memory, groups, ops or a list of them, found \"" + part.str() + "\"";
+  text.split(parts, ',', /*MaxSplit=*/-1, /*KeepEmpty=*/false);
+  for (StringRef part : parts.empty() ? llvm::SmallVector<StringRef>(reportPages()) : parts) {
+    if (!llvm::is_contained(reportPages(), part))
+      return "expected a list of " + llvm::join(reportPages(), ", ") + ", found \"" + part.str() + "\"";
     reports.insert(part);
   }
   return std::nullopt;
@@ -57,6 +60,8 @@ struct CommandLine {
   std::vector<std::string> models;
   std::string output, emit, depfile;
   CompileOptions compile;
+  std::string reportFile;
+  bool isQuiet = false;
   std::string trainingOption; // the first one that was given without --train
 };
 
@@ -161,10 +166,15 @@ void declare(Options &options, CommandLine &line) {
       words.push_back(emit.word);
   options.choice("--emit", "stop there and write the program as it is then", line.emit, words);
   options.value("--save-stages", "DIR", "write the program after every pass into this directory", compile.saveStages);
-  options.value("--report", "memory,groups,ops", "print where memory goes, which kernels there are, what nodes became",
-                [&compile](StringRef text) { return readReports(text, compile.reports); });
+  options.optionalValue(
+      "--report", llvm::join(reportPages(), ","),
+      "print pages about the compilation: the model, what its nodes became, its kernels, where memory "
+      "and the time of the compilation go (default: all)",
+      [&compile](StringRef text) { return readReports(text, compile.reports); });
+  options.value("--report-file", "FILE", "write them there instead of to standard error", line.reportFile);
   options.flag("--naive-kernels", "every kernel as plain loops: the reference of tests", compile.naiveKernels);
   options.hideLast();
+  options.flag("--quiet", "no progress on the terminal", line.isQuiet);
   options.epilogue("examples:\n"
                    "  mlc compile model.onnx -o model.so\n"
                    "  mlc compile model.onnx -o libmodel.a --cpu=x86-64-v3 --dim batch=1\n"
@@ -236,6 +246,23 @@ std::optional<std::string> chooseEmit(CommandLine &line) {
              : "the output \"" + line.output + "\" ends with none of .so, .a, .o and .weights, and there is no --emit";
 }
 
+int compileModel(const CommandLine &line, Progress &progress) {
+  StringRef model = line.models.front();
+  line.compile.clock->enter(Stage::Read);
+  mlir::DialectRegistry registry;
+  registerDialects(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  context.printOpOnDiagnostic(false); // users know nodes, not operations
+  ModelDiagnostics diagnostics(context, model, progress.errors());
+  auto module = importOnnx(model, line.compile, context);
+  auto externalData = module ? externalDataOf(*module) : std::vector<std::string>();
+  if (module && mlir::succeeded(compileModule(*module, line.compile, line.output)))
+    return line.depfile.empty() || mlir::succeeded(writeDepfile(line, externalData)) ? Success : Failed;
+  if (diagnostics.errorCount() == 0)
+    progress.errors() << llvm::sys::path::filename(model) << ": error: compilation failed\n";
+  return diagnostics.isUnsupportedOnly() ? Unsupported : Failed;
+}
+
 } // namespace
 
 int mlc::compileCommand(Arguments arguments) {
@@ -260,16 +287,23 @@ int mlc::compileCommand(Arguments arguments) {
   if (line.output != "-" && llvm::sys::fs::equivalent(model, line.output))
     return options.usageError("the output is the model itself");
 
-  mlir::DialectRegistry registry;
-  registerDialects(registry);
-  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
-  context.printOpOnDiagnostic(false); // users know nodes, not operations
-  ModelDiagnostics diagnostics(context, model, llvm::errs());
-  auto module = importOnnx(model, line.compile, context);
-  auto externalData = module ? externalDataOf(*module) : std::vector<std::string>();
-  if (module && mlir::succeeded(compileModule(*module, line.compile, line.output)))
-    return line.depfile.empty() || mlir::succeeded(writeDepfile(line, externalData)) ? Success : Failed;
-  if (diagnostics.errorCount() == 0)
-    llvm::errs() << llvm::sys::path::filename(model) << ": error: compilation failed\n";
-  return diagnostics.isUnsupportedOnly() ? Unsupported : Failed;
+  Progress progress(line.isQuiet || line.output == "-");
+  StageClock clock;
+  clock.onEnter = [&](Stage stage) { progress.show(stageText(stage), int64_t(stage) + 1, kStageCount); };
+  line.compile.clock = &clock;
+  std::error_code reportError;
+  llvm::raw_fd_ostream reportFile(line.reportFile.empty() ? "/dev/null" : line.reportFile, reportError);
+  if (reportError)
+    return options.usageError("--report-file " + line.reportFile + ": " + reportError.message());
+  if (!line.reportFile.empty() && line.compile.reports.empty())
+    readReports("", line.compile.reports);
+  line.compile.reportStream = line.reportFile.empty() ? &progress.errors() : &reportFile;
+  int code = compileModel(line, progress);
+  reportFile.close();
+  if (!reportFile.has_error())
+    return code;
+  progress.errors() << "mlc compile: error: --report-file " << line.reportFile << ": "
+                    << reportFile.error().message() << '\n';
+  reportFile.clear_error(); // or the destructor ends the process
+  return Failed;
 }

@@ -71,7 +71,8 @@ static Difference differenceOf(Element element, const Tensor &a, const Tensor &e
   if (!std::isfinite(x) || !std::isfinite(y)) // a number that the type cannot hold becomes infinite
     return x == element.round(y) ? Difference() : Difference{HUGE_VAL, HUGE_VAL, HUGE_VAL};
   double difference = std::fabs(x - y);
-  return {difference, y != 0 ? difference / std::fabs(y) : HUGE_VAL, difference / unitOfLastPlace(*element.semantics, y)};
+  return {difference, y != 0 ? difference / std::fabs(y) : HUGE_VAL,
+          difference / unitOfLastPlace(*element.semantics, y)};
 }
 
 static double largestOf(const Tensor &tensor) {
@@ -94,7 +95,8 @@ ErrorSummary mlc::compareWithReference(const HostTensor &actual, const Tensor &e
   Tensor a = toReference(actual);
   // Without --atol small elements are measured by the largest one: a sum that cancels is as exact as its terms.
   double relative = bounds.relative.value_or(slack * relativeBound(actual.dtype));
-  double absolute = bounds.absolute.value_or(element.isReal() ? 0.1 * slack * relativeBound(actual.dtype) * largestOf(expected) : 0);
+  double absolute =
+      bounds.absolute.value_or(element.isReal() ? 0.1 * slack * relativeBound(actual.dtype) * largestOf(expected) : 0);
   for (int64_t i = 0, count = expected.count(); i < count; ++i) {
     Difference d = differenceOf(element, a, expected, i);
     result.maxUlp = std::max(result.maxUlp, d.ulp);

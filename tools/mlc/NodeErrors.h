@@ -24,8 +24,8 @@ struct ErrorSummary {
 };
 
 /// `slack` widens the default bounds (whole models collect the errors of their nodes).
-ErrorSummary compareWithReference(const HostTensor &actual, const reference::Tensor &expected, const ErrorBounds &bounds,
-                                  double slack);
+ErrorSummary compareWithReference(const HostTensor &actual, const reference::Tensor &expected,
+                                  const ErrorBounds &bounds, double slack);
 
 /// The default relative bound of an element type.
 double relativeBound(int32_t dtype);

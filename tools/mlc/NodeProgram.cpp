@@ -39,7 +39,8 @@ struct ModelContext {
   }
   llvm::Error error() {
     auto code = diagnostics.isUnsupportedOnly() ? std::errc::not_supported : std::errc::invalid_argument;
-    return llvm::createStringError(std::make_error_code(code), text.empty() ? "compilation failed" : StringRef(text).trim());
+    return llvm::createStringError(std::make_error_code(code),
+                                   text.empty() ? "compilation failed" : StringRef(text).trim());
   }
 
   mlir::MLIRContext context;
@@ -58,7 +59,8 @@ public:
     auto module = importOnnx(model, {}, scope.context);
     std::vector<UnsupportedNode> unsupported;
     if (!module || mlir::failed(decomposeOnnx(*module, unsupported)))
-      return unsupported.empty() ? scope.error() : llvm::createStringError(unsupported.front().reason + " is not supported");
+      return unsupported.empty() ? scope.error()
+                                 : llvm::createStringError(unsupported.front().reason + " is not supported");
     std::vector<reference::Tensor> arguments;
     for (const HostTensor *input : inputs)
       arguments.push_back(toReference(*input));

@@ -92,7 +92,8 @@ void NodeWalk::visit(onnx::NodeOp node, int64_t number) {
   result.nodes.push_back(std::move(report));
 }
 
-llvm::Expected<std::vector<NodeInput>> NodeWalk::inputsOf(llvm::ArrayRef<mlir::Value> reads, bool smallOnesAreConstant) {
+llvm::Expected<std::vector<NodeInput>> NodeWalk::inputsOf(llvm::ArrayRef<mlir::Value> reads,
+                                                          bool smallOnesAreConstant) {
   std::vector<NodeInput> inputs;
   for (auto [index, value] : llvm::enumerate(reads)) {
     SharedTensor tensor = valueOf(value);

@@ -12,7 +12,7 @@
 namespace mlc {
 
 struct NodeReport {
-  int64_t number = 0; // among all nodes of the model
+  int64_t number = 0;           // among all nodes of the model
   std::string node, op, result; // result: types
   ErrorSummary errors;
   std::string note; // why it was not checked; "" if it was
@@ -30,12 +30,12 @@ struct WalkOptions {
   CompileOptions compile; // cpu
   ErrorBounds bounds;
   bool checksNodes = true; // compile each node and compare
-  std::set<int64_t> keep; // numbers of nodes whose results stay (locating a deviation)
+  std::set<int64_t> keep;  // numbers of nodes whose results stay (locating a deviation)
 };
 
 struct WalkResult {
-  std::vector<NodeReport> nodes;                                    // in the model's order
-  std::vector<SharedTensor> outputs;           // of the model; null if not known
+  std::vector<NodeReport> nodes;                     // in the model's order
+  std::vector<SharedTensor> outputs;                 // of the model; null if not known
   std::map<int64_t, std::vector<SharedTensor>> kept; // results by node number
   std::optional<Reproducer> firstBeyond;
 };
@@ -74,7 +74,8 @@ private:
   llvm::Expected<Program> programOf(onnx::NodeOp node, llvm::ArrayRef<NodeInput> inputs);
   SharedTensor valueOf(mlir::Value value);
   void release(llvm::ArrayRef<mlir::Value> reads);
-  void define(onnx::NodeOp node, llvm::ArrayRef<mlir::Value> reads, std::vector<HostTensor> results, NodeReport &report);
+  void define(onnx::NodeOp node, llvm::ArrayRef<mlir::Value> reads, std::vector<HostTensor> results,
+              NodeReport &report);
   llvm::Error keepReproducer(onnx::NodeOp node, const Prepared &prepared, const NodeReport &report);
 
   const WalkOptions &options;

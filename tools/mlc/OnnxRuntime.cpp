@@ -129,8 +129,9 @@ llvm::Expected<std::unique_ptr<Reference>> mlc::makeOnnxRuntime(StringRef python
   if (path.empty()) {
     auto found = llvm::sys::findProgramByName("python3");
     if (!found)
-      return llvm::createStringError("--against=onnxruntime needs Python with onnxruntime: no python3 on the PATH; give "
-                                     "one with --python=/path/to/python3");
+      return llvm::createStringError(
+          "--against=onnxruntime needs Python with onnxruntime: no python3 on the PATH; give "
+          "one with --python=/path/to/python3");
     path = *found;
   }
   auto runtime = std::make_unique<OnnxRuntime>(scratch);

@@ -1,8 +1,8 @@
 // mlc ops: the table of operators; docs/operators.md is this output.
 #include "Commands.h"
 #include "Options.h"
-#include "Table.h"
 #include "compiler/OnnxToCore/Rules.h"
+#include "compiler/Table.h"
 
 using namespace mlc;
 

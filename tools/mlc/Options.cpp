@@ -54,6 +54,11 @@ void Options::value(StringRef name, StringRef placeholder, StringRef help, int64
   });
 }
 
+void Options::optionalValue(StringRef name, StringRef placeholder, StringRef help, Reader reader) {
+  value(name, placeholder, help, std::move(reader));
+  rows.back().isOptional = true;
+}
+
 void Options::choice(StringRef name, StringRef help, std::string &target, std::vector<std::string> choices) {
   std::string list = llvm::join(choices, "|");
   value(name, list, help, [&target, choices = std::move(choices)](StringRef text) -> std::optional<std::string> {
@@ -130,7 +135,7 @@ std::optional<int> Options::parse(llvm::ArrayRef<StringRef> arguments) {
       return usageError("unknown option \"" + name + "\"" + nearest(name));
     if (row->placeholder.empty() && hasText)
       return usageError("option " + name + " takes no value");
-    if (!row->placeholder.empty() && !hasText) {
+    if (!row->placeholder.empty() && !hasText && !row->isOptional) {
       if (++i == arguments.size())
         return usageError("option " + name + " needs a value: " + row->placeholder);
       text = arguments[i];

@@ -30,6 +30,8 @@ public:
   void value(llvm::StringRef name, llvm::StringRef placeholder, llvm::StringRef help, std::string &target);
   void value(llvm::StringRef name, llvm::StringRef placeholder, llvm::StringRef help, double &target, double least);
   void value(llvm::StringRef name, llvm::StringRef placeholder, llvm::StringRef help, int64_t &target, int64_t least);
+  /// --name or --name=VALUE, never the next argument; "" without a value.
+  void optionalValue(llvm::StringRef name, llvm::StringRef placeholder, llvm::StringRef help, Reader reader);
   /// One of `choices`.
   void choice(llvm::StringRef name, llvm::StringRef help, std::string &target, std::vector<std::string> choices);
   void positional(llvm::StringRef placeholder, llvm::StringRef help, std::vector<std::string> &target, size_t least,
@@ -51,6 +53,7 @@ private:
     std::string help;
     Reader reader;
     bool isHidden = false;
+    bool isOptional = false; // the value
   };
   const Row *find(llvm::StringRef name) const;
   std::string nearest(llvm::StringRef name) const;

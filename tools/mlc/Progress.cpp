@@ -47,13 +47,24 @@ void Progress::redraw() {
   auto elapsed = Clock::now() - start;
   if (elapsed < delay || text.empty())
     return;
-  std::string line = llvm::formatv("{0}, {1} s", text, std::chrono::duration_cast<std::chrono::seconds>(elapsed).count());
+  std::string line =
+      llvm::formatv("{0}, {1} s", text, std::chrono::duration_cast<std::chrono::seconds>(elapsed).count());
   for (char &c : line)
     if (!llvm::isPrint(c))
       c = '?';
   line.resize(std::min(line.size(), terminalWidth() - 1));
   writeAll("\r\x1b[K" + line);
   isShown = true;
+}
+
+void Progress::Errors::write_impl(const char *text, size_t size) {
+  std::lock_guard lock(progress.mutex);
+  if (progress.isShown)
+    writeAll("\r\x1b[K");
+  progress.isShown = false;
+  progress.text.clear(); // until the next stage: what is printed may not end a line
+  llvm::errs() << llvm::StringRef(text, size);
+  position += size;
 }
 
 void Progress::clear() {

@@ -2,7 +2,7 @@
 // command ends or prints something. Where standard error is no terminal there is nothing.
 #ifndef MLC_TOOLS_MLC_PROGRESS_H
 #define MLC_TOOLS_MLC_PROGRESS_H
-#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/raw_ostream.h"
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -18,10 +18,22 @@ public:
 
   /// "stage (index of count), 12 s"; count 0: only the stage.
   void show(llvm::StringRef stage, int64_t index = 0, int64_t count = 0);
-  /// Removes the line and shows no more: before anything else is printed.
+  /// Removes the line and shows no more.
   void clear();
+  /// Standard error for what is printed meanwhile: the line makes way for it.
+  llvm::raw_ostream &errors() { return stream; }
 
 private:
+  class Errors : public llvm::raw_ostream {
+  public:
+    explicit Errors(Progress &progress) : raw_ostream(/*unbuffered=*/true), progress(progress) {}
+
+  private:
+    void write_impl(const char *text, size_t size) override;
+    uint64_t current_pos() const override { return position; }
+    Progress &progress;
+    uint64_t position = 0;
+  };
   void redraw();
 
   using Clock = std::chrono::steady_clock;
@@ -30,6 +42,7 @@ private:
   std::string text;
   std::mutex mutex;
   std::condition_variable changed;
+  Errors stream{*this};
   std::thread ticker; // rewrites the seconds while a stage takes long
 };
 

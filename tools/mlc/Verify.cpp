@@ -3,8 +3,8 @@
 #include "Commands.h"
 #include "Inputs.h"
 #include "NodeWalk.h"
-#include "Table.h"
 #include "compiler/Import/Diagnostics.h"
+#include "compiler/Table.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -166,8 +166,7 @@ private:
       return llvm::createStringError(
           llvm::formatv("the library has {0} outputs, the model {1}", actual->size(), expected->size()));
     for (auto [index, tensor] : llvm::enumerate(*actual))
-      verdict.outputs.push_back(
-          {library.outputs[index].name, tensor.type(), compareWhole(tensor, (*expected)[index])});
+      verdict.outputs.push_back({library.outputs[index].name, tensor.type(), compareWhole(tensor, (*expected)[index])});
     return llvm::Error::success();
   }
 
@@ -342,8 +341,7 @@ std::vector<const NodeReport *> sortedNodes(const Verdict &verdict) {
 void printNodes(const Verdict &verdict, const CommandLine &line, llvm::raw_ostream &os) {
   constexpr size_t shownMax = 20;
   auto nodes = sortedNodes(verdict);
-  size_t important =
-      llvm::count_if(nodes, [](auto *node) { return !node->errors.isFine() || !node->note.empty(); });
+  size_t important = llvm::count_if(nodes, [](auto *node) { return !node->errors.isFine() || !node->note.empty(); });
   size_t shown = line.showsAll ? nodes.size() : std::min(nodes.size(), std::max(shownMax, important));
   Table table({"node", "operator", "result", "max ulp", "max relative", "of tolerance", "verdict"});
   for (const NodeReport *node : llvm::ArrayRef(nodes).take_front(shown)) {
@@ -468,7 +466,8 @@ void declare(Options &options, CommandLine &line) {
   options.flag("--outputs-only", "do not compile every node alone", line.skipsNodes);
   options.value("--cpu", "native|x86-64-v3|...", "as of mlc compile (default: native)", line.compile.cpu);
   options.heading("results");
-  options.value("--save", "DIR", "write the first node beyond the tolerances there: node.onnx, its inputs, its expected outputs",
+  options.value("--save", "DIR",
+                "write the first node beyond the tolerances there: node.onnx, its inputs, its expected outputs",
                 line.save);
   options.flag("--all", "show every node", line.showsAll);
   options.flag("--json", "print the results as JSON", line.isJson);
@@ -494,10 +493,11 @@ int report(llvm::Error error) {
 
 int mlc::verifyCommand(Arguments arguments) {
   CommandLine line;
-  Options options("mlc verify", "mlc verify MODEL.onnx [OPTIONS]",
-                  "Compiles a model, runs it, and compares its outputs with an independent reference that evaluates the "
-                  "model in double precision. Does the same for every node compiled alone, worst first in a table. Exit "
-                  "code 1 if anything is beyond the tolerances.");
+  Options options(
+      "mlc verify", "mlc verify MODEL.onnx [OPTIONS]",
+      "Compiles a model, runs it, and compares its outputs with an independent reference that evaluates the "
+      "model in double precision. Does the same for every node compiled alone, worst first in a table. Exit "
+      "code 1 if anything is beyond the tolerances.");
   declare(options, line);
   if (auto code = options.parse(arguments))
     return *code;

@@ -1,6 +1,6 @@
 // Text in aligned columns.
-#ifndef MLC_TOOLS_MLC_TABLE_H
-#define MLC_TOOLS_MLC_TABLE_H
+#ifndef MLC_COMPILER_TABLE_H
+#define MLC_COMPILER_TABLE_H
 #include "llvm/Support/raw_ostream.h"
 #include <string>
 #include <vector>

@@ -1,0 +1,134 @@
+// The page of kernels: which nodes each holds, how it is made, and what it costs by a simple model of the machine.
+#include "compiler/Report/Report.h"
+#include "compiler/Schedule/Kernels.h"
+#include "compiler/Table.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace mlir;
+
+namespace {
+
+struct Cost {
+  double flops = 0, bytes = 0, cycles = 0; // of one call
+  bool isAssumed = false;                  // a size is not known: it counts as 128
+};
+
+/// Scalar operations of one iteration; functions count for what their expansion takes.
+double operationsOf(linalg::GenericOp op) {
+  constexpr double functionOperations = 15;
+  double count = 0;
+  for (Operation &inner : op.getBody()->without_terminator()) {
+    if (isa<math::MathDialect>(inner.getDialect()))
+      count += isa<math::AbsFOp, math::AbsIOp, math::FloorOp, math::CeilOp, math::RoundEvenOp>(inner)
+                   ? 1
+                   : functionOperations;
+    else if (isa<arith::ArithDialect>(inner.getDialect()))
+      count += !isa<arith::ConstantOp, arith::ExtFOp, arith::TruncFOp, arith::IndexCastOp>(inner);
+  }
+  return count;
+}
+
+/// The larger of arithmetic (contractions: two fused multiply-adds a cycle, else one operation) and data (16 bytes a cycle).
+Cost costOf(func::FuncOp kernel, const mlc::Machine &machine) {
+  Cost cost;
+  StringRef kind = mlc::kernelKind(kernel);
+  double lanes = kind == "loops" || kind == "lowered" || kind == "naive" ? 1 : double(machine.vectorBytes) / 4;
+  double perCycle = lanes * (kind == "contract" ? 4 : 1);
+  kernel.walk([&](linalg::GenericOp op) {
+    double iterations = 1;
+    for (int64_t size : op.getStaticLoopRanges()) {
+      cost.isAssumed |= ShapedType::isDynamic(size);
+      iterations *= ShapedType::isDynamic(size) ? 128 : double(size);
+    }
+    cost.flops += iterations * operationsOf(op);
+  });
+  for (Type type : kernel.getArgumentTypes())
+    if (auto memref = dyn_cast<MemRefType>(type))
+      cost.bytes +=
+          mlc::elementsOf(memref, cost.isAssumed) * double(llvm::divideCeil(memref.getElementTypeBitWidth(), 8));
+  cost.cycles = std::max(cost.flops / perCycle, cost.bytes / 16);
+  return cost;
+}
+
+std::string tilingText(func::FuncOp kernel) {
+  auto tiling = kernel->getAttrOfType<mlc::sched::TilingAttr>(mlc::kTilingAttr);
+  StringRef kind = mlc::kernelKind(kernel);
+  if (!tiling)
+    return kind == "lowered" ? "loops of its own" : "scalar loops";
+  std::string lanes = std::to_string(tiling.getVectors()) + " vectors of " + std::to_string(tiling.getLanes());
+  std::string text =
+      kind == "contract" ? "register tile of " + std::to_string(tiling.getRows()) + " rows x " + lanes : lanes;
+  bool isCut = llvm::any_of(tiling.getTask(), [](int64_t size) { return size != 0; });
+  return text + (isCut ? ", many tasks" : ", one task");
+}
+
+StringRef kindText(StringRef kind) {
+  return llvm::StringSwitch<StringRef>(kind)
+      .Case("contract", "sums of products")
+      .Case("rows", "row by row")
+      .Case("pointwise", "element by element")
+      .Case("loops", "plain loops")
+      .Case("lowered", "sort, scan or scatter")
+      .Default(kind);
+}
+
+struct Row {
+  std::string name, kind, shape;
+  int64_t calls = 0;
+  Cost cost;
+  std::vector<std::string> nodes;
+};
+
+void addNames(std::vector<std::string> &names, std::vector<std::string> more) {
+  for (std::string &name : more)
+    if (!llvm::is_contained(names, name))
+      names.push_back(std::move(name));
+}
+
+} // namespace
+
+std::string mlc::kernelsPage(ModuleOp module, const Machine &machine, const llvm::StringSet<> &nodes) {
+  llvm::MapVector<StringRef, Row> rows;
+  for (auto kernel : module.getOps<func::FuncOp>())
+    if (!kernelKind(kernel).empty())
+      rows[kernel.getName()] = {kernel.getName().str(),  kindText(kernelKind(kernel)).str(),
+                                tilingText(kernel),      0,
+                                costOf(kernel, machine), nodesOf(kernel, nodes)};
+  module.walk([&](func::CallOp call) {
+    auto found = rows.find(call.getCallee());
+    if (found == rows.end())
+      return;
+    ++found->second.calls;
+    addNames(found->second.nodes, nodesOf(call, nodes));
+  });
+  auto sorted = rows.takeVector();
+  auto cycles = [](const Row &row) { return row.cost.cycles * double(row.calls); };
+  double total = 0;
+  for (auto &[name, row] : sorted)
+    total += cycles(row);
+  llvm::stable_sort(sorted, [&](auto &a, auto &b) { return cycles(a.second) > cycles(b.second); });
+
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  Table table({"kernel", "calls", "share", "operations", "bytes", "kind", "how", "nodes"});
+  for (auto &[name, row] : sorted) {
+    double share = total > 0 ? 100 * cycles(row) / total : 0;
+    table.add({row.name, std::to_string(row.calls), llvm::formatv("{0} %", llvm::format("%4.1f", share)).str(),
+               countText(row.cost.flops * double(row.calls), row.cost.isAssumed),
+               bytesText(row.cost.bytes * double(row.calls), row.cost.isAssumed), row.kind, row.shape,
+               row.nodes.empty() ? "(moves or fills data)" : listText(row.nodes, 4)});
+  }
+  table.print(os);
+  os << "\nThe share is an estimate of the time: the larger of arithmetic and data, as the machine \"" << machine.name
+     << "\" could do it. Operations and bytes are of all calls in one run"
+     << (llvm::any_of(sorted, [](auto &entry) { return entry.second.cost.isAssumed; })
+             ? "; ~ where a size is not known: it counts as 128.\n"
+             : ".\n");
+  return text;
+}
