@@ -154,6 +154,70 @@ Expr at(Expr x, int64_t axis, int64_t position) {
 
 // ---- windows and convolutions -----------------------------------------------------------------------------------------
 
+namespace {
+/// One spatial dimension of a window.
+struct SpatialDim {
+  int64_t size, extent, stride; // `size` may be dynamic
+  int64_t padLow, padHigh, padHighCeil = 0;
+};
+} // namespace
+
+/// auto_pad gives an output of ceil(size / stride); this is the padding of both sides together.
+static int64_t samePadding(int64_t size, int64_t extent, int64_t stride) {
+  return std::max<int64_t>(0, (llvm::divideCeil(size, stride) - 1) * stride + extent - size);
+}
+
+/// The constant padding that auto_pad means, if there is one. A dynamic size matters only modulo the stride; if the first window
+/// begins at the same place for all remainders, then the largest padding at the end fits all of them.
+static bool padEvenly(SpatialDim &d, bool isUpper) {
+  auto lowOf = [&](int64_t size) {
+    int64_t total = samePadding(size, d.extent, d.stride);
+    return isUpper ? total / 2 : total - total / 2;
+  };
+  if (ShapedType::isDynamic(d.size)) {
+    if (d.stride > 64)
+      return false;
+    d.padLow = lowOf(d.stride);
+    for (int64_t size = 1; size < d.stride; ++size)
+      if (lowOf(size) != d.padLow)
+        return false;
+    d.padHigh = d.extent - 1 - d.padLow;
+    return true;
+  }
+  d.padLow = lowOf(d.size);
+  d.padHigh = samePadding(d.size, d.extent, d.stride) - d.padLow;
+  return true;
+}
+
+/// The same, computed by the run: what to put before and after dimension `axis`.
+static std::pair<OpFoldResult, OpFoldResult> padAtRun(CoreBuilder &b, Value x, int64_t axis, const SpatialDim &d,
+                                                      bool isUpper) {
+  auto constant = [&](int64_t value) -> OpFoldResult { return b.builder.getIndexAttr(value); };
+  OpFoldResult size = b.dim(x, axis), count = b.indexCeilDiv(size, constant(d.stride));
+  OpFoldResult reached = b.indexSum(b.indexProduct(count, constant(d.stride)), constant(d.extent - d.stride));
+  OpFoldResult total = b.indexMax(b.indexDifference(reached, size), constant(0));
+  OpFoldResult half = b.indexFloorDiv(total, constant(2)), rest = b.indexDifference(total, half);
+  return isUpper ? std::pair(half, rest) : std::pair(rest, half);
+}
+
+/// ceil_mode: what the last window needs beyond the padding.
+static llvm::LogicalResult padForCeil(Node &n, SpatialDim &d) {
+  if (ShapedType::isDynamic(d.size)) {
+    // A window more than floor gives, if anything is left for it. It would have to be dropped if it began in the padding.
+    if (d.padHigh + d.stride - 1 >= d.extent)
+      return n.unsupported("ceil_mode with kernel extent {0}, stride {1} and padding {2} on a dynamic size", d.extent,
+                           d.stride, d.padHigh);
+    d.padHighCeil = d.stride - 1;
+    return llvm::success();
+  }
+  int64_t room = d.size + d.padLow + d.padHigh - d.extent;
+  int64_t out = room < 0 ? 0 : int64_t(llvm::divideCeil(room, d.stride)) + 1;
+  if (out > 0 && (out - 1) * d.stride >= d.size + d.padLow) // the last window may not start in the padding
+    --out;
+  d.padHighCeil = std::max<int64_t>(0, (out - 1) * d.stride + d.extent - (d.size + d.padLow + d.padHigh));
+  return llvm::success();
+}
+
 std::optional<SpatialAttributes> spatialAttributes(Node &n, Value x, ArrayRef<int64_t> kernelShape, bool mayCeil) {
   auto shape = CoreBuilder::typeOf(x).getShape();
   if (!n.check(shape.size() >= 3, "the input has rank {0}: there is no spatial dimension", shape.size()))
@@ -190,44 +254,31 @@ std::optional<SpatialAttributes> spatialAttributes(Node &n, Value x, ArrayRef<in
       (void)n.unsupported("negative padding");
       return std::nullopt;
     }
-    int64_t size = shape[i + 2], stride = s.strides[i], extent = (s.kernel[i] - 1) * s.dilations[i] + 1;
-    int64_t low = pads[i], high = pads[i + count];
-    if (*autoPad == 3)
-      low = high = 0;
-    if (*autoPad == 1 || *autoPad == 2) {
-      // The output is ceil(size / stride); with a stride of 1 the padding does not depend on the size.
-      if (ShapedType::isDynamic(size) && stride != 1) {
-        (void)n.unsupported("auto_pad with stride {0} on a dynamic size", stride);
-        return std::nullopt;
-      }
-      int64_t total = stride == 1 ? extent - 1
-                                  : std::max<int64_t>(0, (llvm::divideCeil(size, stride) - 1) * stride + extent - size);
-      low = *autoPad == 1 ? total / 2 : total - total / 2;
-      high = total - low;
+    SpatialDim d{shape[i + 2], (s.kernel[i] - 1) * s.dilations[i] + 1, s.strides[i], pads[i], pads[i + count]};
+    if (*autoPad != 0)
+      d.padLow = d.padHigh = 0;
+    if ((*autoPad == 1 || *autoPad == 2) && !padEvenly(d, /*isUpper=*/*autoPad == 1)) {
+      if (s.runLow.empty())
+        s.runLow = s.runHigh = constantSizes(n.b, SmallVector<int64_t>(count + 2, 0));
+      std::tie(s.runLow[i + 2], s.runHigh[i + 2]) = padAtRun(n.b, x, i + 2, d, /*isUpper=*/*autoPad == 1);
+      d.padLow = d.padHigh = 0;
     }
-    int64_t extra = 0;
-    if (isCeil && stride != 1) {
-      if (ShapedType::isDynamic(size)) {
-        (void)n.unsupported("ceil_mode with stride {0} on a dynamic size", stride);
-        return std::nullopt;
-      }
-      int64_t room = size + low + high - extent;
-      int64_t out = room < 0 ? 0 : int64_t(llvm::divideCeil(room, stride)) + 1;
-      if (out > 0 && (out - 1) * stride >= size + low) // the last window may not start in the padding
-        --out;
-      extra = std::max<int64_t>(0, (out - 1) * stride + extent - (size + low + high));
-      if (out > 0 && extra == 0) // windows that a floor would count and ceil with the rule above does not
-        extra = 0;
-    }
-    if (!ShapedType::isDynamic(size) &&
-        !n.check(size + low + high + extra >= extent,
-                 "a window of extent {0} does not fit into size {1} with padding {2} and {3}", extent, size, low, high))
+    if (isCeil && failed(padForCeil(n, d)))
       return std::nullopt;
-    s.padLow.push_back(low);
-    s.padHigh.push_back(high);
-    s.padHighCeil.push_back(extra);
+    if (!ShapedType::isDynamic(d.size) &&
+        !n.check(d.size + d.padLow + d.padHigh + d.padHighCeil >= d.extent,
+                 "a window of extent {0} does not fit into size {1} with padding {2} and {3}", d.extent, d.size,
+                 d.padLow, d.padHigh))
+      return std::nullopt;
+    s.padLow.push_back(d.padLow);
+    s.padHigh.push_back(d.padHigh);
+    s.padHighCeil.push_back(d.padHighCeil);
   }
   return s;
+}
+
+Expr padded(Expr x, const SpatialAttributes &s, Expr filler) {
+  return s.runLow.empty() ? x : x.b->pad(x, filler, s.runLow, s.runHigh);
 }
 
 CoreBuilder::Window windowOf(const SpatialAttributes &s, bool padded) {

@@ -54,9 +54,13 @@ Expr part(Expr x, int64_t axis, OpFoldResult start, OpFoldResult size);
 struct SpatialAttributes {
   SmallVector<int64_t> kernel, strides, dilations, padLow, padHigh;
   SmallVector<int64_t> padHighCeil; // with ceil_mode: what the last window needs beyond padHigh
+  Sizes runLow,
+      runHigh; // what auto_pad means for sizes that only the run knows, for each dimension of the input; or empty
 };
 /// `kernelShape`: the weights' spatial sizes, or empty to read kernel_shape.
 std::optional<SpatialAttributes> spatialAttributes(Node &n, Value x, ArrayRef<int64_t> kernelShape, bool mayCeil);
+/// The input with what only the run knows of its padding around it.
+Expr padded(Expr x, const SpatialAttributes &s, Expr filler);
 /// A window over the spatial dimensions of [N, C, spatial...].
 CoreBuilder::Window windowOf(const SpatialAttributes &s, bool padded);
 

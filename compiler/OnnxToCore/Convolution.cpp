@@ -55,7 +55,7 @@ static Values conv(Node &n, CoreBuilder &b) {
   dims.lhsDilation.assign(s->kernel.size(), 1);
   dims.rhsDilation = s->dilations;
   dims.groups = groups;
-  return withBias(n, b, b.conv(x, w, dims), 2);
+  return withBias(n, b, b.conv(padded(x, *s, b.splat(0, n.element(0))), w, dims), 2);
 }
 
 /// [C, M / groups, k...] with groups along C becomes [M, C / groups, reversed k...].

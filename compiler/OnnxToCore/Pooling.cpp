@@ -12,6 +12,10 @@ using core::Reduction;
 /// and the number of the largest one tells where in the window it lies.
 static std::optional<Expr> maxPositions(Node &n, CoreBuilder &b, Expr x, const SpatialAttributes &s, Expr values) {
   int64_t count = s.kernel.size(), taps = 1;
+  if (!s.runLow.empty()) {
+    (void)n.unsupported("auto_pad with indices on a dynamic size");
+    return std::nullopt;
+  }
   for (int64_t k : s.kernel)
     taps *= k;
   if (taps > 1024) {
@@ -61,7 +65,7 @@ static Values maxPool(Node &n, CoreBuilder &b) {
   n.ignoreAttr("storage_order"); // of the indices only
   if (!s)
     return failure();
-  Expr values = b.windowReduce(Reduction::Max, x, windowOf(*s, /*padded=*/true));
+  Expr values = b.windowReduce(Reduction::Max, padded(x, *s, lowest(b, n.element(0))), windowOf(*s, /*padded=*/true));
   if (!n.wants(1))
     return values;
   auto positions = maxPositions(n, b, x, *s, values);
@@ -119,7 +123,7 @@ static Values maxUnpool(Node &n, CoreBuilder &b) {
 static Expr countOf(CoreBuilder &b, Expr x, const SpatialAttributes &s, bool countsPadding) {
   Type element = CoreBuilder::elementOf(x);
   int64_t all = 1;
-  bool isEven = true;
+  bool isEven = s.runLow.empty() || countsPadding;
   for (size_t d = 0; d < s.kernel.size(); ++d) {
     all *= s.kernel[d];
     isEven &= s.padHighCeil[d] == 0 && (countsPadding || (s.padLow[d] == 0 && s.padHigh[d] == 0));
@@ -135,7 +139,8 @@ static Expr countOf(CoreBuilder &b, Expr x, const SpatialAttributes &s, bool cou
       w.padLow[d + 2] = 0;
       w.padHigh[d + 2] = s.padHighCeil[d];
     }
-  return b.windowReduce(Reduction::Sum, b.broadcast(b.splat(1, element), sizes, {}), w);
+  Expr ones = b.broadcast(b.splat(1, element), sizes, {});
+  return b.windowReduce(Reduction::Sum, padded(ones, s, b.splat(countsPadding, element)), w);
 }
 
 static Values averagePool(Node &n, CoreBuilder &b) {
@@ -144,7 +149,7 @@ static Values averagePool(Node &n, CoreBuilder &b) {
   bool countsPadding = n.i64("count_include_pad", 0);
   if (!s)
     return failure();
-  Expr sum = b.windowReduce(Reduction::Sum, x, windowOf(*s, /*padded=*/true));
+  Expr sum = b.windowReduce(Reduction::Sum, padded(x, *s, b.splat(0, n.element(0))), windowOf(*s, /*padded=*/true));
   return sum / countOf(b, x, *s, countsPadding);
 }
 
@@ -167,7 +172,8 @@ static Values lpPool(Node &n, CoreBuilder &b) {
   auto s = spatialAttributes(n, x, {}, /*mayCeil=*/true);
   if (!s || !n.check(p > 0, "p is {0}", p))
     return failure();
-  return root(b.windowReduce(Reduction::Sum, raise(x, p), windowOf(*s, /*padded=*/true)), p);
+  Expr powers = raise(padded(x, *s, b.splat(0, n.element(0))), p);
+  return root(b.windowReduce(Reduction::Sum, powers, windowOf(*s, /*padded=*/true)), p);
 }
 
 // ---- global -----------------------------------------------------------------------------------------------------------

@@ -184,7 +184,7 @@ static std::optional<Expr> integerConv(Node &n, int64_t x, int64_t xZero, int64_
   dims.lhsDilation.assign(s->kernel.size(), 1);
   dims.rhsDilation = s->dilations;
   dims.groups = groups;
-  return b.conv(*left, *right, dims);
+  return b.conv(padded(*left, *s, b.splat(0, CoreBuilder::elementOf(*left))), *right, dims);
 }
 
 static Values convInteger(Node &n, CoreBuilder &b) {

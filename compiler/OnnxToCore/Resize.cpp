@@ -305,7 +305,8 @@ static std::optional<OpFoldResult> scaledSize(Node &n, OpFoldResult in, double s
       return std::nullopt;
     return OpFoldResult(b.builder.getIndexAttr(int64_t(result)));
   }
-  for (int64_t denominator = 1; denominator <= 1024; denominator *= 2)
+  // A float is an integer of 24 bits over a power of two, so that the product with a size is exact.
+  for (int64_t denominator = 1; denominator <= int64_t(1) << 32; denominator *= 2)
     if (double numerator = scale * double(denominator);
         numerator == std::floor(numerator) && numerator < double(1 << 30)) {
       OpFoldResult product = b.indexProduct(in, b.builder.getIndexAttr(int64_t(numerator)));

@@ -67,7 +67,7 @@ struct Sampler {
     for (auto [d, x] : llvm::enumerate(at)) {
       if (mode == Mode::Nearest)
         x = roundHalfEven(x);
-      if (padding == Padding::Border)
+      if (padding == Padding::Border && mode != Mode::Cubic) // which clamps each neighbour alone
         x = clampTo(x, d);
       if (padding == Padding::Reflection)
         x = reflect(x, d);
