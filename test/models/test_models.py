@@ -17,6 +17,9 @@ EXPORTED = sorted(path for golden in pathlib.Path(__file__).parent.glob("*/golde
 # Where ONNX Runtime fails on a batch: there PyTorch's values are the only reference.
 BATCHES_REFUSED = {"llama-small/dynamo-opset23": "'cos_cache' and 'sin_cache' are expected to have the same shape"}
 
+# What mlc does not compile yet: sizes that pass through a quotient of two sizes. A model that compiles must leave this list.
+NOT_YET = ["faster-rcnn-small/legacy", "retinanet-small/legacy"]
+
 
 def golden_values(folder):
     """{size: {name: array}} of a folder that export/ wrote."""
@@ -68,6 +71,10 @@ def test_digits_accuracy(compiled, digits):
 @pytest.mark.parametrize("path", EXPORTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_exported(compiled, path):
     """One library serves every size. Golden values come from the library that the model was exported from (export/)."""
+    if f"{path.parent.name}/{path.stem}" in NOT_YET:
+        with pytest.raises(mlc_backend.CompileError, match="Resize: error: the size of an intermediate value is read from data"):
+            compiled(path)
+        return
     sizes, session = golden_values(path.parent), session_of(path)
     refused = BATCHES_REFUSED.get(f"{path.parent.name}/{path.stem}")
     with mlc_backend.Library(compiled(path)) as library:
@@ -95,8 +102,7 @@ def test_bert_small_static(compiled, root, exporter):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("name", ["resnet50", "squeezenet"])
+@pytest.mark.parametrize("name,threads", [*((name, 2) for name in realistic.NAMES), ("resnet50", 1), ("squeezenet", 1)])
 def test_full_size(compiled, root, name, threads):
     """As published, 224x224, with random weights in which every channel differs."""
     model = realistic.save(name, root / "build/test-models")

@@ -1,6 +1,6 @@
 """Exports the small models that the tests compile, with the real exporters from the real libraries, and stores golden values.
 
-Runs by hand, never in tools/test: it needs an environment of its own with PyTorch (several GB).
+Runs by hand, never in tools/test: it needs an environment of its own with PyTorch and TensorFlow (several GB).
 
     python3 -m venv /tmp/venv-torch
     /tmp/venv-torch/bin/pip install -r test/models/requirements-torch.txt
@@ -12,15 +12,20 @@ import argparse
 
 import bert
 import clip
+import detection
 import exporting
+import from_keras
 import gpt2
 import llama
+import recurrent
 import t5
+import vision
 import vit
 import wav2vec2
 import whisper
 
-MODELS = {small.name: small for family in (bert, clip, gpt2, llama, t5, vit, wav2vec2, whisper) for small in family.MODELS}
+FAMILIES = (bert, clip, detection, from_keras, gpt2, llama, recurrent, t5, vision, vit, wav2vec2, whisper)
+MODELS = {small.name: small for family in FAMILIES for small in family.MODELS}
 
 
 def main():
