@@ -101,6 +101,16 @@ def test_bert_small_static(compiled, root, exporter):
         assert_equal(got, {name: golden[f"2x33/{name}"] for name in got})
 
 
+@pytest.mark.parametrize("name", ["faster-rcnn-small", "retinanet-small"])
+def test_detector_static(compiled, root, name):
+    """A fixed image; how many boxes are found is still up to the data."""
+    model = root / "test/models" / name / "legacy.onnx"
+    values = golden_values(model.parent)["64x96"]
+    with mlc_backend.Library(compiled(model, "--dim", "height=64", "--dim", "width=96")) as library:
+        got = library.run({"image": values["image"]})
+    assert_equal(got, {name: values[name] for name in got})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name,threads", [*((name, 2) for name in realistic.NAMES), ("resnet50", 1), ("squeezenet", 1)])
 def test_full_size(compiled, root, name, threads):

@@ -163,7 +163,7 @@ for mode in ("nearest", "linear", "cubic"):
         case(f"Resize {mode}-{where}-sizes", 13, [X, None, None, constant([2, 6, 10, 5])], mode=mode,
              coordinate_transformation_mode=where)
 for nearest in ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"):
-    case(f"Resize {nearest}", 11, [X, constant([], F32), constant([1, 1, 2.5, 0.7], F32)], nearest_mode=nearest)
+    case(f"Resize {nearest}", 11, [X, constant([], F32), constant([1, 1, 2.5, 0.8], F32)], nearest_mode=nearest)
 case("Resize cubic-outside", 13, [X, None, constant([1, 1, 0.8, 2], F32)], mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1)
 case("Resize crop", 13, [X, constant([0, 0, 0.2, 0.1, 1, 1, 0.9, 1.2], F32), None, constant([2, 6, 5, 6])], mode="linear",
      coordinate_transformation_mode="tf_crop_and_resize", extrapolation_value=0.5)
