@@ -154,6 +154,13 @@ def test_a_size_that_is_not_given(mlc, digits):
     assert done.returncode == 1 and "give the size with --dim batch=1" in done.stderr
 
 
+def test_inputs_that_the_model_refuses(mlc, root):
+    """Told before anything is compiled node by node."""
+    done = run(mlc, "verify", root / "test/models/bert-small/legacy.onnx", "--dim", "batch=1,sequence=4", "--input",
+               "token_type_ids=random:7:9", "--input", "attention_mask=ones")
+    assert done.returncode == 1 and "is not below 2" in done.stderr and not done.stdout
+
+
 def test_unsupported_model(mlc, tmp_path):
     model = save_model(tmp_path / "odd.onnx", [helper.make_node("Frobnicate", ["x"], ["y"], "odd")], {}, [2])
     done = run(mlc, "verify", model)
