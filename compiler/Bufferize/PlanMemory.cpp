@@ -2,7 +2,9 @@
 // application the arena's size before the first run.
 //
 // Buffers of static size: best fit over live ranges, in order of first use. Buffers whose size depends on symbols: slots, each
-// as large as the largest buffer that lives in it; slot sizes and their sum are computed at entry.
+// as large as the largest buffer that lives in it; slot sizes and their sum are computed at entry. A size that is read from data
+// counts with its upper bound (SizeBounds.h).
+#include "compiler/Bufferize/SizeBounds.h"
 #include "compiler/Emit/Artifact.h"
 #include "compiler/Passes.h"
 #include "compiler/Schedule/Kernels.h"
@@ -10,8 +12,6 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/IR/IRMapping.h"
-#include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
 
 namespace mlc {
@@ -33,74 +33,10 @@ namespace {
 
 struct Buffer {
   memref::AllocOp alloc;
-  int64_t first, last; // positions in the entry
+  int64_t first, last; // positions in the entry, regions included
   int64_t bytes;       // static part: the product of the static sizes, aligned if all of them are
   int64_t offset = 0;
   int64_t slot = -1; // of a dynamic buffer
-};
-
-/// Clones the pure operations that `value` depends on.
-struct Recomputer {
-  OpBuilder &b;
-  IRMapping mapping;
-
-  FailureOr<Value> operator()(Value value) {
-    if (Value known = mapping.lookupOrNull(value))
-      return known;
-    Operation *definition = value.getDefiningOp();
-    if (!definition || !isMemoryEffectFree(definition) || definition->getNumRegions() > 0)
-      return failure();
-    if (auto dim = dyn_cast<memref::DimOp>(definition)) {
-      // Sizes of buffers are their operands.
-      Operation *source = dim.getSource().getDefiningOp();
-      auto axis = dim.getConstantIndex();
-      auto type = cast<MemRefType>(dim.getSource().getType());
-      if (!source || !axis)
-        return failure();
-      if (!type.isDynamicDim(*axis))
-        return Value(arith::ConstantIndexOp::create(b, value.getLoc(), type.getDimSize(*axis)));
-      if (auto alloc = dyn_cast<memref::AllocOp>(source))
-        return (*this)(alloc.getDynamicSizes()[type.getDynamicDimIndex(*axis)]);
-      if (auto buffer = dyn_cast<rt::BufferOp>(source))
-        return (*this)(buffer.getSizes()[type.getDynamicDimIndex(*axis)]);
-      if (auto subview = dyn_cast<memref::SubViewOp>(source); subview && subview.getDroppedDims().none())
-        return (*this)(subview.getMixedSizes()[*axis]);
-      if (auto expand = dyn_cast<memref::ExpandShapeOp>(source))
-        return (*this)(expand.getMixedOutputShape()[*axis]);
-      if (auto view = dyn_cast<memref::CastOp>(source)) {
-        OpBuilder at(dim);
-        return (*this)(memref::DimOp::create(at, dim.getLoc(), view.getSource(), *axis).getResult());
-      }
-      if (auto collapse = dyn_cast<memref::CollapseShapeOp>(source)) {
-        Value product = arith::ConstantIndexOp::create(b, value.getLoc(), 1);
-        SmallVector<ReassociationIndices> groups = collapse.getReassociationIndices();
-        for (int64_t inner : groups[*axis]) {
-          Value size;
-          {
-            OpBuilder at(dim);
-            size = memref::DimOp::create(at, dim.getLoc(), collapse.getSrc(), inner);
-          }
-          auto term = (*this)(size);
-          if (failed(term))
-            return failure();
-          product = arith::MulIOp::create(b, value.getLoc(), product, *term);
-        }
-        return product;
-      }
-      return failure();
-    }
-    for (Value operand : definition->getOperands())
-      if (failed((*this)(operand)))
-        return failure();
-    Operation *clone = b.clone(*definition, mapping);
-    return clone->getResult(cast<OpResult>(value).getResultNumber());
-  }
-
-  FailureOr<Value> operator()(OpFoldResult value) {
-    if (auto attribute = dyn_cast<Attribute>(value))
-      return Value(arith::ConstantIndexOp::create(b, b.getUnknownLoc(), cast<IntegerAttr>(attribute).getInt()));
-    return (*this)(cast<Value>(value));
-  }
 };
 
 class EntryPlanner {
@@ -109,13 +45,15 @@ public:
   LogicalResult run();
   /// Bytes of the arena when no size is dynamic.
   std::optional<int64_t> staticBytes;
+  /// The results' sizes that only the run knows: position among all sizes, then the bound if it is constant, else -1.
+  SmallVector<int64_t> dataSizes;
 
 private:
   void findBuffers();
   void placeStatic();
   void assignSlots();
-  FailureOr<Value> dynamicBytes(Buffer &buffer, Recomputer &recompute, OpBuilder &builder);
-  FailureOr<SmallVector<Value>> slotOffsets(Recomputer &recompute, OpBuilder &builder);
+  FailureOr<Value> dynamicBytes(Buffer &buffer, SizeBounds &bounds, OpBuilder &builder);
+  FailureOr<SmallVector<Value>> slotOffsets(SizeBounds &bounds, OpBuilder &builder);
   LogicalResult emitSizes();
 
   func::FuncOp entry;
@@ -126,35 +64,34 @@ private:
   int64_t fixedBytes = 0, slotCount = 0;
 };
 
-/// The last use of a buffer, through every view of it.
-int64_t lastUse(Value memref, const DenseMap<Operation *, int64_t> &position) {
+/// The last use of a buffer that is made in `block`, through every view of it. A loop that uses it needs it for all of its steps, a branch
+/// until it ends.
+int64_t lastUse(Value memref, Block &block, const DenseMap<Operation *, int64_t> &end) {
   int64_t last = -1;
   for (Operation *user : memref.getUsers()) {
-    if (auto it = position.find(user); it != position.end())
-      last = std::max(last, it->second);
+    last = std::max(last, end.lookup(block.findAncestorOpInBlock(*user)));
     for (Value result : user->getResults())
       if (isa<MemRefType>(result.getType()) &&
           isa<ViewLikeOpInterface, memref::ReshapeOp, memref::CastOp, memref::ExpandShapeOp, memref::CollapseShapeOp>(
               user))
-        last = std::max(last, lastUse(result, position));
+        last = std::max(last, lastUse(result, block, end));
   }
   return last;
 }
 
 void EntryPlanner::findBuffers() {
-  DenseMap<Operation *, int64_t> position;
+  DenseMap<Operation *, int64_t> end; // of an op with all that it contains
   int64_t next = 0;
-  for (Operation &op : entry.getBody().front())
-    position[&op] = next++;
-  for (Operation &op : entry.getBody().front())
-    if (auto alloc = dyn_cast<memref::AllocOp>(op)) {
-      int64_t bytes = elementBytes(alloc.getType().getElementType());
-      for (int64_t size : alloc.getType().getShape())
-        bytes *= ShapedType::isDynamic(size) ? 1 : size;
-      if (alloc.getType().hasStaticShape())
-        bytes = llvm::alignTo(std::max<int64_t>(bytes, 1), kAlignment);
-      buffers.push_back({alloc, position[&op], std::max(position[&op], lastUse(alloc, position)), bytes});
-    }
+  entry.walk([&](Operation *op) { end[op] = next++; });
+  entry.walk([&](memref::AllocOp alloc) {
+    int64_t bytes = elementBytes(alloc.getType().getElementType());
+    for (int64_t size : alloc.getType().getShape())
+      bytes *= ShapedType::isDynamic(size) ? 1 : size;
+    if (alloc.getType().hasStaticShape())
+      bytes = llvm::alignTo(std::max<int64_t>(bytes, 1), kAlignment);
+    int64_t first = end[alloc];
+    buffers.push_back({alloc, first, std::max(first, lastUse(alloc, *alloc->getBlock(), end)), bytes});
+  });
 }
 
 /// First gap, among the buffers that live at the same time, that fits with the least waste.
@@ -201,25 +138,29 @@ void EntryPlanner::assignSlots() {
   slotCount = slots.size();
 }
 
-FailureOr<Value> EntryPlanner::dynamicBytes(Buffer &buffer, Recomputer &recompute, OpBuilder &builder) {
+/// What a size that the data alone decides makes impossible.
+static constexpr StringLiteral kUnbounded = " is read from data that has no upper bound: memory cannot be planned for "
+                                            "it (if it comes from an input, --input-value fixes it)";
+
+FailureOr<Value> EntryPlanner::dynamicBytes(Buffer &buffer, SizeBounds &bounds, OpBuilder &builder) {
   Value bytes = arith::ConstantIndexOp::create(builder, loc, buffer.bytes);
   for (Value size : buffer.alloc.getDynamicSizes()) {
-    auto here = recompute(size);
-    if (failed(here))
-      return buffer.alloc.emitError("the size of an intermediate value depends on the data; this is not supported");
-    bytes = arith::MulIOp::create(builder, loc, bytes, *here);
+    Value here = bounds.of(size).upper;
+    if (!here)
+      return buffer.alloc.emitError("the size of an intermediate value") << kUnbounded;
+    bytes = arith::MulIOp::create(builder, loc, bytes, here);
   }
   Value align = arith::ConstantIndexOp::create(builder, loc, kAlignment);
   return Value(arith::MulIOp::create(builder, loc, arith::CeilDivUIOp::create(builder, loc, bytes, align), align));
 }
 
 /// The begin of every slot, and behind the last one the arena's size.
-FailureOr<SmallVector<Value>> EntryPlanner::slotOffsets(Recomputer &recompute, OpBuilder &builder) {
+FailureOr<SmallVector<Value>> EntryPlanner::slotOffsets(SizeBounds &bounds, OpBuilder &builder) {
   SmallVector<Value> sizes(slotCount), offsets;
   for (Buffer &buffer : buffers) {
     if (buffer.slot < 0)
       continue;
-    auto bytes = dynamicBytes(buffer, recompute, builder);
+    auto bytes = dynamicBytes(buffer, bounds, builder);
     if (failed(bytes))
       return failure();
     Value &size = sizes[buffer.slot];
@@ -243,9 +184,8 @@ LogicalResult EntryPlanner::emitSizes() {
   Value call = LLVM::AllocaOp::create(top, loc, pointer, pointer, fields);
   Value slot = LLVM::GEPOp::create(top, loc, pointer, pointer, call, ArrayRef<LLVM::GEPArg>{2});
   LLVM::StoreOp::create(top, loc, sizes.getArgument(0), slot);
-  Recomputer recompute{top, {}};
-  recompute.mapping.map(entry.getArgument(0), call);
-  auto offsets = slotOffsets(recompute, top);
+  SizeBounds bounds(top, entry.getArgument(0), call);
+  auto offsets = slotOffsets(bounds, top);
   if (failed(offsets))
     return failure();
   int64_t position = 0;
@@ -263,10 +203,17 @@ LogicalResult EntryPlanner::emitSizes() {
         store(arith::ConstantIndexOp::create(top, loc, size));
         continue;
       }
-      auto value = recompute(marker.getOperand(dynamic++));
-      if (failed(value))
-        return entry.emitError("the size of a result depends on the data; this is not supported");
-      store(*value);
+      Value value = marker.getOperand(dynamic++);
+      SizeBounds::Interval interval = bounds.of(value);
+      if (!interval.upper)
+        return emitError(value.getLoc()) << "the size of a result" << kUnbounded;
+      if (!interval.isExact()) {
+        int64_t at = position - 1; // the arena's size comes first
+        dataSizes.append({at, getConstantIntValue(interval.upper).value_or(-1)});
+        OpBuilder end(marker);
+        rt::ResultSizeOp::create(end, loc, entry.getArgument(0), at, value);
+      }
+      store(interval.upper);
     }
   func::ReturnOp::create(top, loc);
   return success();
@@ -285,9 +232,8 @@ LogicalResult EntryPlanner::run() {
   SmallVector<Value> offsets;
   if (slotCount > 0) {
     b.setInsertionPointToStart(&body);
-    Recomputer recompute{b, {}};
-    recompute.mapping.map(entry.getArgument(0), entry.getArgument(0));
-    auto computed = slotOffsets(recompute, b);
+    SizeBounds bounds(b, entry.getArgument(0), entry.getArgument(0));
+    auto computed = slotOffsets(bounds, b);
     if (failed(computed))
       return failure();
     offsets = *computed;
@@ -318,9 +264,11 @@ struct PlanMemory : mlc::impl::PlanMemoryBase<PlanMemory> {
       EntryPlanner planner(entry);
       if (failed(planner.run()))
         return signalPassFailure();
+      bool isTraining = entry.getName() == "train_step";
       if (planner.staticBytes)
-        module->setAttr(entry.getName() == "train_step" ? kTrainArenaBytesAttr : kArenaBytesAttr,
-                        b.getI64IntegerAttr(*planner.staticBytes));
+        module->setAttr(isTraining ? kTrainArenaBytesAttr : kArenaBytesAttr, b.getI64IntegerAttr(*planner.staticBytes));
+      if (!planner.dataSizes.empty())
+        module->setAttr(isTraining ? kTrainDataSizesAttr : kDataSizesAttr, b.getDenseI64ArrayAttr(planner.dataSizes));
     }
     placeConstants(module);
   }

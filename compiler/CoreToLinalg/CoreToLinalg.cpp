@@ -3,6 +3,7 @@
 #include "compiler/CoreToLinalg/LinalgBuilder.h"
 #include "compiler/Passes.h"
 #include "compiler/Schedule/Kernels.h"
+#include "dialects/core/CoreBuilder.h"
 #include "dialects/core/Scalar.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -152,7 +153,7 @@ private:
       value.setType(signlessTensor(value.getType()));
     bool isUnsignedOp = op->getNumOperands() > 0 && isa<RankedTensorType>(op->getOperand(0).getType()) &&
                         isUnsigned(elementOf(op->getOperand(0)));
-    if (isUnsignedOp && isa<ScanOp, SortOp, ScatterNdOp, ScatterElementsOp>(op))
+    if (isUnsignedOp && isa<ScanOp, SortOp, SortRowsOp, ScatterNdOp, ScatterElementsOp>(op))
       clone->setAttr("is_unsigned", builder.getUnitAttr());
     return success();
   }
@@ -194,6 +195,14 @@ private:
   }
   static bool dependsOnData(OpFoldResult size) { return isa<Value>(size) && dependsOnData(cast<Value>(size)); }
 
+  /// The first elements, as many as a bounded size of the whole says.
+  static bool isBoundedBy(OpFoldResult start, OpFoldResult size, SliceOp slice, int64_t axis) {
+    auto value = dyn_cast<Value>(size);
+    auto bounded = value ? value.getDefiningOp<BoundedSizeOp>() : BoundedSizeOp();
+    return isConstantIntValue(start, 0) && slice.getStrides()[axis] == 1 && bounded &&
+           hasSize(slice.getX(), axis, bounded.getMax());
+  }
+
   void checkRange(Value number, Value lower, Value upper, StringRef what) {
     auto type = RankedTensorType::get({}, builder.getI64Type());
     Value integer = arith::IndexCastOp::create(builder, l.loc, builder.getI64Type(), number);
@@ -207,6 +216,8 @@ private:
       Sizes from = l.sizesOf(in(slice.getX())), starts = slice.getMixedStarts(), sizes = slice.getMixedSizes();
       for (size_t axis = 0; axis < from.size(); ++axis) {
         if (!dependsOnData(starts[axis]) && !dependsOnData(sizes[axis]))
+          continue;
+        if (isBoundedBy(starts[axis], sizes[axis], slice, axis))
           continue;
         Value zero = l.constantIndex(0), one = l.constantIndex(1),
               limit = arith::AddIOp::create(builder, l.loc, l.index(from[axis]), one);

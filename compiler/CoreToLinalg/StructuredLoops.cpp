@@ -1,5 +1,5 @@
-// scan, sort and the scatters as plain loops (see StructuredLoops.h). No memory besides the outputs is used: sorting is a heap sort in
-// place, which is stable because equal values are ordered by their positions.
+// scan, sorts, scatters, compact and nms as plain loops (see StructuredLoops.h). No memory besides the outputs is used: sorting is a heap
+// sort in place, which is stable because equal values are ordered by their positions.
 #include "compiler/CoreToLinalg/StructuredLoops.h"
 #include "dialects/core/Core.h"
 #include "dialects/core/Scalar.h"
@@ -159,50 +159,25 @@ void lowerScatterElements(ScatterElementsOp op, LoopBuilder l, Value x, Value in
 
 // ---- sort --------------------------------------------------------------------------------------------------------------------
 
-/// One row: values and positions along the axis, at fixed other coordinates.
-struct Row {
+/// What is sorted: a heap of entries in memory.
+struct Heap {
+  using Entry = SmallVector<Value, 2>;
   LoopBuilder l;
-  Type element;
-  bool descending;
-  Value values, positions;
-  SmallVector<Value> outer;
-  int64_t axis;
-
-  struct Entry {
-    Value value, position;
-  };
-  SmallVector<Value> at(Value i) {
-    SmallVector<Value> coordinates(outer);
-    coordinates.insert(coordinates.begin() + axis, i);
-    return coordinates;
-  }
-  Entry load(Value i) { return {l.load(values, at(i)), l.load(positions, at(i))}; }
-  void store(Entry entry, Value i) {
-    l.store(entry.value, values, at(i));
-    l.store(entry.position, positions, at(i));
-  }
-
-  /// NaN is larger than every number and equal to itself.
-  Value isLess(Value x, Value y) {
-    if (!isa<FloatType>(element))
-      return ScalarBuilder{l.b, l.loc, element}.compare(Comparison::LT, x, y);
-    Value lessOrNaN = arith::CmpFOp::create(l.b, l.loc, arith::CmpFPredicate::ULT, x, y);
-    return l.both(lessOrNaN, arith::CmpFOp::create(l.b, l.loc, arith::CmpFPredicate::ORD, x, x));
-  }
-  /// Whether p comes before q in the sorted row: by value, then by position.
-  Value precedes(Entry p, Entry q) {
-    if (descending)
-      std::swap(p.value, q.value);
-    Value less = isLess(p.value, q.value), greater = isLess(q.value, p.value);
-    Value earlier = l.compare(arith::CmpIPredicate::slt, p.position, q.position);
-    return l.select(less, less, l.select(greater, arith::ConstantIntOp::create(l.b, l.loc, 0, 1), earlier));
-  }
+  llvm::function_ref<Entry(Value)> load;
+  llvm::function_ref<void(const Entry &, Value)> store;
+  llvm::function_ref<Value(const Entry &, const Entry &)> precedes; // in the order of the result
 
   /// Moves the entry at `root` down the heap of the first `end` entries until no child follows it in order.
   void siftDown(Value root, Value end) {
     Value one = l.index(1), two = l.index(2);
     Type index = l.b.getIndexType();
     auto firstChild = [&](Value parent) { return l.add(l.multiply(parent, two), one); };
+    auto choose = [&](Value condition, const Entry &x, const Entry &y) {
+      Entry result;
+      for (auto [a, c] : llvm::zip_equal(x, y))
+        result.push_back(l.select(condition, a, c));
+      return result;
+    };
     scf::WhileOp::create(
         l.b, l.loc, TypeRange{index}, ValueRange{root},
         [&](OpBuilder &b, Location loc, ValueRange state) {
@@ -215,40 +190,291 @@ struct Row {
           Entry p = load(parent), a = load(left), c = load(right);
           Value takesRight = precedes(a, c);
           Value child = l.select(takesRight, right, left);
-          Entry larger = {l.select(takesRight, c.value, a.value), l.select(takesRight, c.position, a.position)};
+          Entry larger = choose(takesRight, c, a);
           Value swaps = precedes(p, larger);
-          store({l.select(swaps, larger.value, p.value), l.select(swaps, larger.position, p.position)}, parent);
-          store({l.select(swaps, p.value, larger.value), l.select(swaps, p.position, larger.position)}, child);
+          store(choose(swaps, larger, p), parent);
+          store(choose(swaps, p, larger), child);
           scf::YieldOp::create(b, loc, l.select(swaps, child, end));
         });
   }
+  void build(Value count) {
+    Value one = l.index(1), half = arith::ShRUIOp::create(l.b, l.loc, count, one);
+    l.loop(half, [&](Value i) { siftDown(l.subtract(l.subtract(half, one), i), count); });
+  }
+  /// The first entry, which is the last of the order, and the one at `last` change places; the others are a heap again.
+  void moveFirstTo(Value last) {
+    Value zero = l.index(0);
+    Entry first = load(zero), end = load(last);
+    store(end, zero);
+    store(first, last);
+    siftDown(zero, last);
+  }
+  void sort(Value count) {
+    build(count);
+    Value one = l.index(1);
+    l.loop(l.subtract(count, one), [&](Value i) { moveFirstTo(l.subtract(l.subtract(count, one), i)); });
+  }
 };
+
+/// NaN is larger than every number and equal to itself.
+Value isLess(LoopBuilder l, Type element, Value x, Value y) {
+  if (!isa<FloatType>(element))
+    return ScalarBuilder{l.b, l.loc, element}.compare(Comparison::LT, x, y);
+  Value lessOrNaN = arith::CmpFOp::create(l.b, l.loc, arith::CmpFPredicate::ULT, x, y);
+  return l.both(lessOrNaN, arith::CmpFOp::create(l.b, l.loc, arith::CmpFPredicate::ORD, x, x));
+}
+
+/// By value, then by position.
+Value precedes(LoopBuilder l, Value less, Value greater, Value p, Value q) {
+  Value earlier = l.compare(arith::CmpIPredicate::slt, p, q);
+  return l.select(less, less, l.select(greater, arith::ConstantIntOp::create(l.b, l.loc, 0, 1), earlier));
+}
 
 void lowerSort(SortOp op, LoopBuilder l, Value x, Value values, Value positions) {
   int64_t axis = op.getAxis();
+  Type element = signedElement(x, op.getIsUnsigned());
   SmallVector<Value> sizes = l.dims(values);
   Value count = sizes[axis];
   sizes.erase(sizes.begin() + axis);
   l.nest(sizes, [&](ArrayRef<Value> outer) {
-    Row row{l,   signedElement(x, op.getIsUnsigned()), op.getDescending(), values, positions, SmallVector<Value>(outer),
-            axis};
-    l.loop(count, [&](Value i) {
-      l.store(l.load(x, row.at(i)), values, row.at(i));
-      l.store(arith::IndexCastOp::create(l.b, l.loc, l.b.getI64Type(), i), positions, row.at(i));
-    });
-    Value one = l.index(1), half = arith::ShRUIOp::create(l.b, l.loc, count, one);
-    l.loop(half, [&](Value i) { row.siftDown(l.subtract(l.subtract(half, one), i), count); });
-    l.loop(l.subtract(count, one), [&](Value i) { // the first of the heap is the last of what is left
-      Value last = l.subtract(l.subtract(count, one), i), zero = l.index(0);
-      Row::Entry first = row.load(zero), end = row.load(last);
-      row.store(end, zero);
-      row.store(first, last);
-      row.siftDown(zero, last);
-    });
+    auto at = [&](Value i) {
+      SmallVector<Value> coordinates(outer);
+      coordinates.insert(coordinates.begin() + axis, i);
+      return coordinates;
+    };
+    auto load = [&](Value i) { return Heap::Entry{l.load(values, at(i)), l.load(positions, at(i))}; };
+    auto store = [&](const Heap::Entry &entry, Value i) {
+      l.store(entry[0], values, at(i));
+      l.store(entry[1], positions, at(i));
+    };
+    auto before = [&](const Heap::Entry &p, const Heap::Entry &q) {
+      Value x = p[0], y = q[0];
+      if (op.getDescending())
+        std::swap(x, y);
+      return precedes(l, isLess(l, element, x, y), isLess(l, element, y, x), p[1], q[1]);
+    };
+    l.loop(count,
+           [&](Value i) { store({l.load(x, at(i)), arith::IndexCastOp::create(l.b, l.loc, l.b.getI64Type(), i)}, i); });
+    Heap{l, load, store, before}.sort(count);
   });
 }
 
+/// Positions are sorted; what they stand for stays where it is.
+struct PositionHeap {
+  LoopBuilder l;
+  Value positions; // memref<?xi64>
+
+  Value at(Value i) { return arith::IndexCastOp::create(l.b, l.loc, l.b.getIndexType(), l.load(positions, i)); }
+  void with(llvm::function_ref<Value(Value, Value)> before, llvm::function_ref<void(Heap)> use) {
+    auto load = [&](Value i) { return Heap::Entry{l.load(positions, i)}; };
+    auto store = [&](const Heap::Entry &entry, Value i) { l.store(entry[0], positions, i); };
+    auto toIndex = [&](Value position) {
+      return arith::IndexCastOp::create(l.b, l.loc, l.b.getIndexType(), position).getResult();
+    };
+    auto entries = [&](const Heap::Entry &p, const Heap::Entry &q) { return before(toIndex(p[0]), toIndex(q[0])); };
+    use(Heap{l, load, store, entries});
+  }
+};
+
+void lowerSortRows(SortRowsOp op, LoopBuilder l, Value x, Value positions) {
+  Type element = signedElement(x, op.getIsUnsigned());
+  Value count = l.dim(x, 0), width = l.dim(x, 1), zero = l.index(0), one = l.index(1);
+  l.loop(count, [&](Value i) { l.store(arith::IndexCastOp::create(l.b, l.loc, l.b.getI64Type(), i), positions, i); });
+  /// The first column where the rows differ, or the last one.
+  auto firstDifference = [&](Value p, Value q) {
+    Value last = l.subtract(width, one);
+    return scf::WhileOp::create(
+               l.b, l.loc, TypeRange{l.b.getIndexType()}, ValueRange{zero},
+               [&](OpBuilder &b, Location loc, ValueRange state) {
+                 Value a = l.load(x, {p, state[0]}), c = l.load(x, {q, state[0]});
+                 Value differ = arith::OrIOp::create(b, loc, isLess(l, element, a, c), isLess(l, element, c, a));
+                 Value more = l.compare(arith::CmpIPredicate::slt, state[0], last);
+                 Value same = arith::XOrIOp::create(b, loc, differ, arith::ConstantIntOp::create(b, loc, 1, 1));
+                 scf::ConditionOp::create(b, loc, l.both(more, same), state);
+               },
+               [&](OpBuilder &b, Location loc, ValueRange state) {
+                 scf::YieldOp::create(b, loc, l.add(state[0], one));
+               })
+        .getResult(0);
+  };
+  auto before = [&](Value p, Value q) {
+    Value column = firstDifference(p, q);
+    Value a = l.load(x, {p, column}), c = l.load(x, {q, column});
+    return precedes(l, isLess(l, element, a, c), isLess(l, element, c, a), p, q);
+  };
+  // Rows of no elements are equal: their order is the one they have.
+  Value hasElements = l.compare(arith::CmpIPredicate::sgt, width, zero);
+  Value sorted = l.select(hasElements, count, zero);
+  PositionHeap{l, positions}.with(before, [&](Heap heap) { heap.sort(sorted); });
+}
+
+// ---- compact -----------------------------------------------------------------------------------------------------------------
+
+/// Every position is written to where the next true one belongs, without a branch; the rest becomes 0.
+void lowerCompact(LoopBuilder l, Value mask, Value positions, Value count) {
+  Value size = l.dim(mask, 0), zero = l.index(0), one = l.index(1);
+  Type index = l.b.getIndexType(), i64 = l.b.getI64Type();
+  auto loop = scf::ForOp::create(l.b, l.loc, zero, size, one, ValueRange{zero});
+  {
+    OpBuilder::InsertionGuard guard(l.b);
+    l.b.setInsertionPointToStart(loop.getBody());
+    Value i = loop.getInductionVar(), found = loop.getRegionIterArg(0);
+    l.store(arith::IndexCastOp::create(l.b, l.loc, i64, i), positions, found); // found <= i
+    Value isTrue = arith::IndexCastUIOp::create(l.b, l.loc, index, l.load(mask, i));
+    scf::YieldOp::create(l.b, l.loc, l.add(found, isTrue));
+  }
+  Value found = loop.getResult(0), empty = arith::ConstantIntOp::create(l.b, l.loc, 0, 64);
+  l.loop(l.subtract(size, found), [&](Value i) { l.store(empty, positions, l.add(found, i)); });
+  l.store(arith::IndexCastOp::create(l.b, l.loc, i64, found), count, {});
+}
+
+// ---- nms ---------------------------------------------------------------------------------------------------------------------
+
+/// Two opposite corners in order, and the area.
+struct Box {
+  Value low[2], high[2], area;
+};
+
+struct NmsLoops {
+  NmsOp op;
+  LoopBuilder l;
+  Type element;
+  Value boxes, scores, selected, workspace, iouThreshold, scoreThreshold;
+
+  Value real(double value) { return arith::ConstantOp::create(l.b, l.loc, l.b.getFloatAttr(element, value)); }
+  Value subtract(Value x, Value y) { return arith::SubFOp::create(l.b, l.loc, x, y); }
+  Value multiply(Value x, Value y) { return arith::MulFOp::create(l.b, l.loc, x, y); }
+  Value add(Value x, Value y) { return arith::AddFOp::create(l.b, l.loc, x, y); }
+  Value isMore(Value x, Value y) { return arith::CmpFOp::create(l.b, l.loc, arith::CmpFPredicate::OGT, x, y); }
+  Value toIndex(Value x) { return arith::IndexCastOp::create(l.b, l.loc, l.b.getIndexType(), x); }
+  Value toInteger(Value x) { return arith::IndexCastOp::create(l.b, l.loc, l.b.getI64Type(), x); }
+
+  Box boxAt(Value batch, Value position) {
+    Box box;
+    for (int64_t axis = 0; axis < 2; ++axis) {
+      Value p = l.load(boxes, {batch, position, l.index(axis)}),
+            q = l.load(boxes, {batch, position, l.index(axis + 2)});
+      if (op.getCenterPoints()) {
+        Value half = multiply(q, real(0.5));
+        box.low[axis] = subtract(p, half);
+        box.high[axis] = add(p, half);
+      } else {
+        box.low[axis] = arith::MinNumFOp::create(l.b, l.loc, p, q);
+        box.high[axis] = arith::MaxNumFOp::create(l.b, l.loc, p, q);
+      }
+    }
+    box.area = multiply(subtract(box.high[0], box.low[0]), subtract(box.high[1], box.low[1]));
+    return box;
+  }
+
+  /// intersection / union > threshold, where all three areas are more than 0
+  Value overlap(const Box &x, const Box &y) {
+    Value zero = real(0), all, intersection;
+    for (int64_t axis = 0; axis < 2; ++axis) {
+      Value low = arith::MaxNumFOp::create(l.b, l.loc, x.low[axis], y.low[axis]),
+            high = arith::MinNumFOp::create(l.b, l.loc, x.high[axis], y.high[axis]);
+      Value side = subtract(high, low), meets = isMore(high, low);
+      all = all ? l.both(all, meets) : meets;
+      intersection = intersection ? multiply(intersection, side) : side;
+    }
+    Value whole = subtract(add(x.area, y.area), intersection);
+    for (Value area : {x.area, y.area, whole})
+      all = l.both(all, isMore(area, zero));
+    Value ratio = arith::DivFOp::create(l.b, l.loc, intersection, whole);
+    return l.both(all, isMore(ratio, iouThreshold));
+  }
+
+  /// The positions of the boxes with enough score go into the workspace; how many there are.
+  Value candidates(Value batch, Value group) {
+    Value zero = l.index(0), one = l.index(1);
+    auto loop = scf::ForOp::create(l.b, l.loc, zero, l.dim(scores, 2), one, ValueRange{zero});
+    OpBuilder::InsertionGuard guard(l.b);
+    l.b.setInsertionPointToStart(loop.getBody());
+    Value i = loop.getInductionVar(), found = loop.getRegionIterArg(0);
+    l.store(toInteger(i), workspace, found);
+    Value takesAll = arith::CmpFOp::create(l.b, l.loc, arith::CmpFPredicate::UNO, scoreThreshold, scoreThreshold);
+    Value isEnough =
+        arith::OrIOp::create(l.b, l.loc, takesAll, isMore(l.load(scores, {batch, group, i}), scoreThreshold));
+    scf::YieldOp::create(l.b, l.loc,
+                         l.add(found, arith::IndexCastUIOp::create(l.b, l.loc, l.b.getIndexType(), isEnough)));
+    return loop.getResult(0);
+  }
+
+  /// Whether the box overlaps one of selected[first .. end).
+  Value overlapsChosen(Value batch, const Box &box, Value first, Value end) {
+    Type i1 = l.b.getI1Type();
+    Value no = arith::ConstantIntOp::create(l.b, l.loc, 0, 1), yes = arith::ConstantIntOp::create(l.b, l.loc, 1, 1);
+    return scf::WhileOp::create(
+               l.b, l.loc, TypeRange{l.b.getIndexType(), i1}, ValueRange{first, no},
+               [&](OpBuilder &b, Location loc, ValueRange state) {
+                 Value apart = arith::XOrIOp::create(b, loc, state[1], yes);
+                 scf::ConditionOp::create(b, loc, l.both(l.compare(arith::CmpIPredicate::slt, state[0], end), apart),
+                                          state);
+               },
+               [&](OpBuilder &b, Location loc, ValueRange state) {
+                 Box other = boxAt(batch, toIndex(l.load(selected, {state[0], l.index(2)})));
+                 scf::YieldOp::create(b, loc, ValueRange{l.add(state[0], l.index(1)), overlap(box, other)});
+               })
+        .getResult(1);
+  }
+
+  /// Chooses boxes of one class, behind the `first` that are chosen; how many there are then.
+  Value choose(Value batch, Value group, Value first, Value limit) {
+    Value zero = l.index(0), one = l.index(1), left = candidates(batch, group);
+    auto before = [&](Value p, Value q) { // the first of the heap is the last of this order
+      Value x = l.load(scores, {batch, group, p}), y = l.load(scores, {batch, group, q});
+      return precedes(l, isLess(l, element, x, y), isLess(l, element, y, x), q, p);
+    };
+    Value chosen;
+    PositionHeap{l, workspace}.with(before, [&](Heap heap) {
+      heap.build(left);
+      Value end = l.add(first, limit);
+      chosen = scf::WhileOp::create(
+                   l.b, l.loc, TypeRange{l.b.getIndexType(), l.b.getIndexType()}, ValueRange{left, first},
+                   [&](OpBuilder &b, Location loc, ValueRange state) {
+                     Value more = l.compare(arith::CmpIPredicate::sgt, state[0], zero);
+                     Value wanted = l.compare(arith::CmpIPredicate::slt, state[1], end);
+                     scf::ConditionOp::create(b, loc, l.both(more, wanted), state);
+                   },
+                   [&](OpBuilder &b, Location loc, ValueRange state) {
+                     Value position = PositionHeap{l, workspace}.at(zero), last = l.subtract(state[0], one);
+                     heap.moveFirstTo(last);
+                     Value drops = overlapsChosen(batch, boxAt(batch, position), first, state[1]);
+                     // There is room: fewer than `limit` of this class are chosen.
+                     for (auto [column, value] : llvm::enumerate(std::array{batch, group, position}))
+                       l.store(toInteger(value), selected, {state[1], l.index(column)});
+                     scf::YieldOp::create(b, loc, ValueRange{last, l.select(drops, state[1], l.add(state[1], one))});
+                   })
+                   .getResult(1);
+    });
+    return chosen;
+  }
+};
+
+void lowerNms(NmsOp op, LoopBuilder l, ValueRange inputs, ValueRange outputs) {
+  Type element = cast<MemRefType>(inputs[0].getType()).getElementType();
+  NmsLoops nms{
+      op, l, element, inputs[0], inputs[1], outputs[0], outputs[2], l.load(inputs[2], {}), l.load(inputs[3], {})};
+  Value zero = l.index(0), one = l.index(1);
+  auto batches = scf::ForOp::create(l.b, l.loc, zero, l.dim(inputs[1], 0), one, ValueRange{zero});
+  {
+    OpBuilder::InsertionGuard guard(l.b);
+    l.b.setInsertionPointToStart(batches.getBody());
+    auto classes = scf::ForOp::create(l.b, l.loc, zero, l.dim(inputs[1], 1), one, batches.getRegionIterArgs());
+    scf::YieldOp::create(l.b, l.loc, classes.getResults());
+    l.b.setInsertionPointToStart(classes.getBody());
+    scf::YieldOp::create(
+        l.b, l.loc,
+        nms.choose(batches.getInductionVar(), classes.getInductionVar(), classes.getRegionIterArg(0), inputs[4]));
+  }
+  l.store(nms.toInteger(batches.getResult(0)), outputs[1], {});
+}
+
 } // namespace
+
+bool mlc::isStructured(Operation *op) {
+  return isa<ScanOp, SortOp, SortRowsOp, ScatterNdOp, ScatterElementsOp, CompactOp, NmsOp>(op);
+}
 
 LogicalResult mlc::lowerToLoops(Operation *op, OpBuilder &b, ValueRange inputs, ValueRange outputs) {
   LoopBuilder l{b, op->getLoc()};
@@ -260,5 +486,8 @@ LogicalResult mlc::lowerToLoops(Operation *op, OpBuilder &b, ValueRange inputs, 
       .Case([&](ScatterElementsOp op) {
         return lowerScatterElements(op, l, inputs[0], inputs[1], inputs[2], outputs[0]), success();
       })
+      .Case([&](SortRowsOp op) { return lowerSortRows(op, l, inputs[0], outputs[0]), success(); })
+      .Case([&](CompactOp) { return lowerCompact(l, inputs[0], outputs[0], outputs[1]), success(); })
+      .Case([&](NmsOp op) { return lowerNms(op, l, inputs, outputs), success(); })
       .Default([](Operation *) { return failure(); });
 }

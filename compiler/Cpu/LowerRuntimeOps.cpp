@@ -24,7 +24,7 @@ template <class R, class... A> LLVM::LLVMFunctionType llvmFunctionType(MLIRConte
   return LLVM::LLVMFunctionType::get(llvmType<R>(context), {llvmType<A>(context)...});
 }
 
-enum CallField : int32_t { Inputs, Outputs, Dims, Weights, State, Arena, CallFieldCount = 10 };
+enum CallField : int32_t { Inputs, Outputs, Dims, Weights, State, Arena, ResultSizes = 10, CallFieldCount };
 
 class Lowering {
 public:
@@ -45,6 +45,10 @@ public:
       lower(loop);
     else if (auto check = dyn_cast<mlc::rt::CheckOp>(op))
       lower(check);
+    else if (auto size = dyn_cast<mlc::rt::BoundedSizeOp>(op))
+      lower(size);
+    else if (auto size = dyn_cast<mlc::rt::ResultSizeOp>(op))
+      lower(size);
     else if (auto launch = dyn_cast<mlc::rt::LaunchOp>(op))
       lower(launch);
   }
@@ -197,6 +201,27 @@ private:
     op.erase();
   }
 
+  /// A check and the size itself; what is negative is large when it counts as unsigned.
+  void lower(mlc::rt::BoundedSizeOp op) {
+    OpBuilder b(op);
+    Value fits = arith::CmpIOp::create(b, op.getLoc(), arith::CmpIPredicate::ule, op.getSize(), op.getMax());
+    auto check =
+        mlc::rt::CheckOp::create(b, op.getLoc(), op.getCall(), fits, op.getMessage(), op.getSize(), op.getMax());
+    op.replaceAllUsesWith(op.getSize());
+    op.erase();
+    lower(check);
+  }
+
+  /// call->result_sizes[position] = size
+  void lower(mlc::rt::ResultSizeOp op) {
+    OpBuilder b(op);
+    Location loc = op.getLoc();
+    Value address = LLVM::GEPOp::create(b, loc, pointer, i64, loadField(b, loc, op.getCall(), ResultSizes),
+                                        ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(op.getPosition())});
+    LLVM::StoreOp::create(b, loc, toInteger(b, loc, op.getSize()), address);
+    op.erase();
+  }
+
   /// if (status = mlc_rt_launch(...)) return status;
   void lower(mlc::rt::LaunchOp op) {
     OpBuilder b(op);
@@ -245,7 +270,7 @@ LogicalResult mlc::lowerRuntimeOps(ModuleOp module) {
       buffer.emitOpError("has no strided layout");
       return WalkResult::interrupt();
     }
-    if (isa<rt::CheckOp, rt::LaunchOp>(op) && !isa<func::FuncOp>(op->getParentOp())) {
+    if (isa<rt::CheckOp, rt::BoundedSizeOp, rt::LaunchOp>(op) && !isa<func::FuncOp>(op->getParentOp())) {
       op->emitOpError("must stand in flat control flow");
       return WalkResult::interrupt();
     }

@@ -301,11 +301,33 @@ void mlc::collectDevice(ModuleOp module, Artifact &artifact) {
     artifact.deviceArch = arch.str();
 }
 
+bool mlc::Artifact::hasBoundedOutputs() const {
+  auto isBounded = [](const ValueInfo &info) {
+    return llvm::any_of(info.dims, [](auto &dim) { return dim.isBounded; });
+  };
+  return llvm::any_of(outputs, isBounded) || llvm::any_of(trainOutputs, isBounded);
+}
+
+/// Marks the sizes of results that only a run knows; a symbol that the model declares for one is none of its dimensions.
+static void markBounded(ModuleOp module, StringRef attribute, std::vector<mlc::ValueInfo> &outputs) {
+  auto pairs = module->getAttrOfType<DenseI64ArrayAttr>(attribute);
+  if (!pairs)
+    return;
+  SmallVector<mlc::DimInfo *> dims;
+  for (mlc::ValueInfo &output : outputs)
+    for (mlc::DimInfo &dim : output.dims)
+      dims.push_back(&dim);
+  for (int64_t i = 0; i < pairs.size(); i += 2)
+    *dims[pairs[i]] = {-1, -1, true, pairs[i + 1]};
+}
+
 LogicalResult mlc::collectMemory(ModuleOp module, Artifact &artifact) {
   artifact.weightsBytes = integer(module, kWeightsBytesAttr).value_or(0);
   artifact.stateBytes = integer(module, kStateBytesAttr).value_or(0);
   artifact.arenaBytes = integer(module, kArenaBytesAttr);
   artifact.trainArenaBytes = integer(module, kTrainArenaBytesAttr);
+  markBounded(module, kDataSizesAttr, artifact.outputs);
+  markBounded(module, kTrainDataSizesAttr, artifact.trainOutputs);
   constexpr int64_t repeatedBytesMax = int64_t(1) << 30;
   int64_t repeatedBytes = 0;
   if (auto list = module->getAttrOfType<ArrayAttr>(kWeightsAttr))

@@ -16,11 +16,13 @@ namespace mlc {
 //                       parameters (unit attribute `parameter`) first, then optimizer slots
 //   mlc.state_bytes   = N : i64
 //   mlc.arena_bytes   = N : i64, mlc.train_arena_bytes = N : i64   optional: constants known when no size is dynamic
+//   mlc.data_sizes    = array<i64: ...>, mlc.train_data_sizes          optional: pairs (position among the results' sizes, constant bound or -1)
 //   mlc.device_images = ["<ptx>", ...], mlc.device_kernels = ["kernel_0", ...], mlc.device_arch = "sm_80"   on the GPU
 inline constexpr llvm::StringLiteral kWeightsAttr = "mlc.weights", kWeightsBytesAttr = "mlc.weights_bytes",
                                      kStateAttr = "mlc.state", kStateBytesAttr = "mlc.state_bytes",
                                      kArenaBytesAttr = "mlc.arena_bytes",
-                                     kTrainArenaBytesAttr = "mlc.train_arena_bytes",
+                                     kTrainArenaBytesAttr = "mlc.train_arena_bytes", kDataSizesAttr = "mlc.data_sizes",
+                                     kTrainDataSizesAttr = "mlc.train_data_sizes",
                                      kDeviceImagesAttr = "mlc.device_images", kDeviceKernelsAttr = "mlc.device_kernels",
                                      kDeviceArchAttr = "mlc.device_arch";
 
@@ -35,8 +37,10 @@ struct DimSymbols {
 };
 
 struct DimInfo {
-  int64_t value = -1;  // >= 0: the size
-  int32_t symbol = -1; // otherwise: index into symbols; -1: computed, see mlc_model.output_shapes
+  int64_t value = -1;     // >= 0: the size
+  int32_t symbol = -1;    // otherwise: index into symbols; -1: computed, see mlc_model.output_shapes
+  bool isBounded = false; // the data decides; mlc_model.output_shapes gives the upper bound
+  int64_t bound = -1;     // that bound if it is constant
 };
 
 struct ValueInfo {
@@ -67,6 +71,8 @@ struct Artifact {
   std::vector<std::string> symbols;
   std::vector<ValueInfo> inputs, outputs, trainInputs, trainOutputs, params;
   bool trainable = false;
+  /// Does only the data tell a size of a result?
+  bool hasBoundedOutputs() const;
 
   std::vector<Weight> weights;
   int64_t weightsBytes = 0;

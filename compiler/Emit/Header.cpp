@@ -66,7 +66,11 @@ std::string shapeText(const mlc::ValueInfo &info, ArrayRef<std::string> symbols)
   std::string text = "[";
   for (auto [axis, dim] : enumerate(info.dims)) {
     text += axis ? ", " : "";
-    text += dim.value >= 0 ? std::to_string(dim.value) : dim.symbol >= 0 ? inComment(symbols[dim.symbol]) : "?";
+    text += dim.value >= 0    ? std::to_string(dim.value)
+            : dim.symbol >= 0 ? inComment(symbols[dim.symbol])
+            : dim.bound >= 0  ? "<=" + std::to_string(dim.bound)
+            : dim.isBounded   ? "<=?"
+                              : "?";
   }
   return text + "]";
 }
@@ -127,6 +131,13 @@ private:
     if (hasDims()) {
       os << "/** Sizes of every output, one output after the other, into `shapes`. */\n";
       os << formatv("mlc_status {0}_output_shapes({1}, int64_t *shapes);\n\n", name, dimsParameter());
+    }
+    if (artifact.hasBoundedOutputs()) {
+      os << "/** Sizes of every output of the last run, one output after the other, into `shapes`: those of which only "
+            "the\n"
+         << " * upper bound is known before (\"<=\" below). Outputs have room for the bound"
+         << (hasDims() ? ", which output_shapes tells" : "") << "; data is dense at the size. */\n";
+      os << formatv("mlc_status {0}_result_shapes({0} *handle, int64_t *shapes);\n\n", name);
     }
     os << "/** Makes an instance; `options` may be null. */\n"
        << formatv("mlc_status {0}_create(const mlc_options *options, {0} **handle);\n\n", name);

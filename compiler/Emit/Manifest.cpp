@@ -48,7 +48,8 @@ json::Array strings(ArrayRef<std::string> values) {
   return array;
 }
 
-/// Shapes mix numbers, names of symbols, and null for sizes that the library computes.
+/// Shapes mix numbers, names of symbols, null for sizes that the library computes, and for those that only the data tells
+/// {"bound": their upper bound if it is constant, else null}.
 json::Array values(ArrayRef<mlc::ValueInfo> infos, ArrayRef<std::string> symbols) {
   json::Array array;
   for (const mlc::ValueInfo &info : infos) {
@@ -58,6 +59,8 @@ json::Array values(ArrayRef<mlc::ValueInfo> infos, ArrayRef<std::string> symbols
         shape.push_back(dim.value);
       else if (dim.symbol >= 0)
         shape.push_back(json::fixUTF8(symbols[dim.symbol]));
+      else if (dim.isBounded)
+        shape.push_back(json::Object{{"bound", dim.bound >= 0 ? json::Value(dim.bound) : json::Value(nullptr)}});
       else
         shape.push_back(nullptr);
     array.push_back(json::Object{

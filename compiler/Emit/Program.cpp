@@ -22,7 +22,7 @@ public:
     modelFields.append(4, i32);
     modelFields.append(4, pointer);
     modelFields.append(2, i32);
-    modelFields.append(12, pointer);
+    modelFields.append(13, pointer);
     auto *modelType = StructType::get(context, modelFields);
     auto *programType =
         StructType::get(context, {modelType, pointer, pointer, pointer, pointer, pointer, i64, i64, i32, i32, pointer,
@@ -62,7 +62,7 @@ private:
     for (const mlc::ValueInfo &info : infos) {
       SmallVector<Constant *> dims;
       for (const mlc::DimInfo &dim : info.dims)
-        dims.push_back(ConstantStruct::getAnon({number(dim.value), count(dim.symbol), count(0)}));
+        dims.push_back(ConstantStruct::getAnon({number(dim.value), count(dim.symbol), count(dim.isBounded)}));
       entries.push_back(ConstantStruct::getAnon(
           {text(info.name), count(info.dtype), count(info.dims.size()), array(dims, "mlc.dims")}));
     }
@@ -143,7 +143,8 @@ private:
             runtime("mlc_rt_param", i32, {pointer, pointer, pointer}),
             runtime("mlc_rt_save", i32, {pointer, pointer}),
             runtime("mlc_rt_load", i32, {pointer, pointer}),
-            runtime("mlc_rt_last_error", pointer, {pointer})};
+            runtime("mlc_rt_last_error", pointer, {pointer}),
+            runtime("mlc_rt_result_shapes", i32, {pointer, pointer})};
   }
 
   void checkLayout(StructType *model, StructType *programType) {
@@ -156,6 +157,7 @@ private:
     same(model, 12, offsetof(mlc_model, train_input_count));
     same(model, 16, offsetof(mlc_model, workspace_size));
     same(model, 25, offsetof(mlc_model, last_error));
+    same(model, 26, offsetof(mlc_model, result_shapes));
     same(programType, 1, offsetof(mlc_program, run));
     same(programType, 6, offsetof(mlc_program, weights_bytes));
     same(programType, 10, offsetof(mlc_program, state_slots));
@@ -246,6 +248,8 @@ private:
     addForward("create", module.getFunction("mlc.create"));
     addForward("destroy", module.getFunction("mlc_rt_destroy"));
     addForward("last_error", module.getFunction("mlc_rt_last_error"));
+    if (artifact.hasBoundedOutputs())
+      addForward("result_shapes", module.getFunction("mlc_rt_result_shapes"));
     addCall("run", 0, artifact.inputs.size(), artifact.outputs.size());
     if (artifact.trainable) {
       addCall("train_step", 1, artifact.trainInputs.size(), artifact.trainOutputs.size());

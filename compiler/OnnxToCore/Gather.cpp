@@ -142,29 +142,6 @@ static Values oneHot(Node &n, CoreBuilder &b) {
   return b.select(isHot, at(values, 0, 1), at(values, 0, 0));
 }
 
-// A constant condition chooses at compile time; otherwise the result's size depends on data.
-static Values compress(Node &n, CoreBuilder &b) {
-  Expr x = n.in(0);
-  ElementsAttr attr = constantOf(n.in(1));
-  auto condition = attr ? readInts(attr, 1 << 20) : std::nullopt;
-  if (!condition)
-    return n.unsupported("a condition that is computed at run time (the result's size depends on it)");
-  SmallVector<int64_t> chosen;
-  for (auto [i, value] : llvm::enumerate(*condition))
-    if (value)
-      chosen.push_back(i);
-  if (!n.hasAttr("axis")) {
-    auto product = productOf(n, b.dims(x));
-    if (!product)
-      return failure();
-    return b.gather(b.reshape(x, {*product}), b.ints(chosen), 0);
-  }
-  auto axis = n.axis("axis", 0, n.rank(0));
-  if (!axis)
-    return failure();
-  return b.gather(x, b.ints(chosen), *axis);
-}
-
 // y[t, b] = x[t < length[b] ? length[b] - 1 - t : t, b]
 static Values reverseSequence(Node &n, CoreBuilder &b) {
   Expr x = n.in(0), lengths = n.in(1);
@@ -210,7 +187,6 @@ static const Rule rules[] = {
     {"ScatterElements", 11, scatterElements, 3},
     {"ScatterND", 11, scatterNd, 3},
     {"OneHot", 9, oneHot, 3, kNumber},
-    {"Compress", 9, compress, 2},
     {"ReverseSequence", 10, reverseSequence, 2},
     {"TensorScatter", 24, tensorScatter, 2},
 };

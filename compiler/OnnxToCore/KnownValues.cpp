@@ -325,7 +325,7 @@ bool KnownValues::isNonNegative(OpFoldResult x, int depth) {
   Operation *op = cast<Value>(x).getDefiningOp();
   if (!op || depth == 0)
     return false;
-  if (isa<tensor::DimOp>(op))
+  if (isa<tensor::DimOp, core::BoundedSizeOp>(op))
     return true;
   if (isa<arith::AddIOp, arith::MulIOp, arith::DivSIOp, arith::DivUIOp, arith::FloorDivSIOp, arith::CeilDivSIOp,
           arith::CeilDivUIOp, arith::MinSIOp, arith::MinUIOp>(op))

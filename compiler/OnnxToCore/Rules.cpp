@@ -5,11 +5,11 @@ namespace mlc::decompose {
 
 static std::vector<Domain> allDomains() {
   static const ArrayRef<Rule> onnx[] = {
-      activationRules, arithmeticRules, attentionRules,     castRules,   comparisonRules,
-      constantRules,   controlRules,    convolutionRules,   gatherRules, layoutRules,
-      lossRules,       matMulRules,     normalizationRules, padRules,    poolingRules,
-      quantizeRules,   recurrentRules,  reductionRules,     resizeRules, samplingRules,
-      signalRules,     sliceRules,      softmaxRules,       sortRules,   unsupportedRules};
+      activationRules, arithmeticRules,    attentionRules, castRules,    comparisonRules, constantRules,
+      controlRules,    convolutionRules,   countedRules,   gatherRules,  layoutRules,     lossRules,
+      matMulRules,     normalizationRules, padRules,       poolingRules, quantizeRules,   recurrentRules,
+      reductionRules,  resizeRules,        samplingRules,  signalRules,  sliceRules,      softmaxRules,
+      sortRules,       unsupportedRules};
   static const ArrayRef<Rule> training[] = {optimizerRules};
   static const ArrayRef<Rule> microsoft[] = {fusedRules};
   return {{"ai.onnx", onnx}, {"ai.onnx.preview.training", training}, {"com.microsoft", microsoft}};

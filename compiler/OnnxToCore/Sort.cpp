@@ -16,6 +16,7 @@ static Values topKOf(Node &n, CoreBuilder &b, OpFoldResult k) {
       !n.check(!count || !size || *count <= *size, "k is {0}, but the dimension has size {1}", count.value_or(0),
                size.value_or(0)))
     return failure();
+  k = b.boundedSize(k, b.dim(x, *axis), "k");
   auto [values, positions] = b.sort(x, *axis, /*descending=*/isLargest);
   OpFoldResult zero = b.builder.getIndexAttr(0);
   return {part(values, *axis, zero, k), part(positions, *axis, zero, k)};

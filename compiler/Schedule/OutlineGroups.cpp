@@ -19,6 +19,7 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/RegionUtils.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/Support/SaveAndRestore.h"
 #include <queue>
 
 namespace mlc {
@@ -80,12 +81,14 @@ private:
 
   // ---- scalars
   FailureOr<Value> scalarOf(Value value);
+  Value divisorOf(Value divisor);
   FailureOr<OpFoldResult> scalarOf(OpFoldResult value);
 
   // ---- checks: sizes that must agree, and that only the run can tell
   Value dim(int64_t symbol);
   OpFoldResult sizeOf(Value memref, int64_t axis);
   Value elementCount(Value memref);
+  std::string withNode(const Twine &message);
   void requireEqual(OpFoldResult x, OpFoldResult y, const Twine &message);
   void checkLoops(linalg::GenericOp op, llvm::function_ref<Value(Value)> bufferOf);
 
@@ -114,8 +117,7 @@ private:
 /// Is this value the one that its buffer is made for?
 bool EntryOutliner::ownsBuffer(Value value) {
   Operation *definition = value.getDefiningOp();
-  return definition && (isa<linalg::GenericOp>(definition) ||
-                        isa<core::ScanOp, core::SortOp, core::ScatterNdOp, core::ScatterElementsOp>(definition));
+  return definition && (isa<linalg::GenericOp>(definition) || isStructured(definition));
 }
 
 /// An insertion works in the buffer of its destination when nothing else reads that.
@@ -129,6 +131,24 @@ Value EntryOutliner::bufferOwner(Value value) {
     else
       return value;
   }
+}
+
+/// Does a size, or do the sizes of a tensor, wait for elements of another tensor?
+static bool readsElements(Value value) {
+  SmallVector<Value> work = {value};
+  llvm::SmallPtrSet<Operation *, 16> seen;
+  while (!work.empty()) {
+    Operation *definition = work.pop_back_val().getDefiningOp();
+    if (!definition || !seen.insert(definition).second)
+      continue;
+    if (isa<tensor::ExtractOp>(definition))
+      return true;
+    if (auto op = dyn_cast<DestinationStyleOpInterface>(definition)) // its sizes are those of its destinations
+      llvm::append_range(work, op.getDpsInits());
+    else
+      llvm::append_range(work, definition->getOperands());
+  }
+  return false;
 }
 
 void EntryOutliner::planPlacements() {
@@ -148,6 +168,9 @@ void EntryOutliner::planPlacements() {
     if (!destination.getDefiningOp<tensor::EmptyOp>() && !(filler && filler.getNumDpsInputs() == 0))
       continue;
     if (!llvm::all_of(insert.getMixedStrides(), [](OpFoldResult s) { return isConstantIntValue(s, 1); }))
+      continue;
+    // What is placed may be made before the data that tells where its place is.
+    if (readsElements(destination) || llvm::any_of(insert.getOffsets(), readsElements))
       continue;
     // Reshapes need contiguous memory, and a result must be a buffer of its own.
     bool movable = llvm::all_of(value.getUsers(), [](Operation *user) {
@@ -246,14 +269,18 @@ static std::string nodeName(Location loc) {
   return "";
 }
 
+/// A message of the node that is being emitted.
+std::string EntryOutliner::withNode(const Twine &message) {
+  std::string name = nodeName(loc);
+  return name.empty() ? message.str() : (name + ": " + message).str();
+}
+
 void EntryOutliner::requireEqual(OpFoldResult x, OpFoldResult y, const Twine &message) {
   if (x == y || (getConstantIntValue(x) && getConstantIntValue(x) == getConstantIntValue(y)))
     return;
   Value left = getValueOrCreateConstantIndexOp(b, loc, x), right = getValueOrCreateConstantIndexOp(b, loc, y);
   Value equal = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, left, right);
-  std::string name = nodeName(loc);
-  rt::CheckOp::create(b, loc, call, equal, b.getStringAttr(name.empty() ? message : name + ": " + message), left,
-                      right);
+  rt::CheckOp::create(b, loc, call, equal, b.getStringAttr(withNode(message)), left, right);
 }
 
 /// Operands that walk the same loop have the same size along it: otherwise the kernel would leave its buffers.
@@ -273,6 +300,16 @@ void EntryOutliner::checkLoops(linalg::GenericOp op, llvm::function_ref<Value(Va
           known[loop.getPosition()] = size;
       }
   }
+}
+
+/// A size of 0 that something is divided by must not stop the process: a check of sizes tells what is wrong with it.
+Value EntryOutliner::divisorOf(Value divisor) {
+  if (getConstantIntValue(divisor))
+    return divisor;
+  Value zero = arith::ConstantOp::create(b, loc, b.getIntegerAttr(divisor.getType(), 0)),
+        one = arith::ConstantOp::create(b, loc, b.getIntegerAttr(divisor.getType(), 1));
+  Value isZero = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, divisor, zero);
+  return arith::SelectOp::create(b, loc, isZero, one, divisor);
 }
 
 /// Index arithmetic of the entry, cloned when it is needed.
@@ -326,6 +363,13 @@ FailureOr<Value> EntryOutliner::scalarOf(Value value) {
       indices.push_back(*scalar);
     }
     result = memref::LoadOp::create(b, loc, *memref, indices);
+  } else if (auto bounded = dyn_cast<core::BoundedSizeOp>(definition)) {
+    auto size = scalarOf(bounded.getSize()), max = scalarOf(bounded.getMax());
+    if (failed(size) || failed(max))
+      return failure();
+    llvm::SaveAndRestore<Location> at(loc, bounded.getLoc()); // the node that has this size, not the first that uses it
+    result = rt::BoundedSizeOp::create(b, loc, b.getIndexType(), call, *size, *max,
+                                       b.getStringAttr(withNode(bounded.getWhat() + " is %d, expected 0 to %d")));
   } else {
     if (definition->getNumRegions() > 0 || !isMemoryEffectFree(definition) ||
         llvm::any_of(definition->getOperandTypes(), [](Type t) { return isa<TensorType>(t); }))
@@ -337,6 +381,8 @@ FailureOr<Value> EntryOutliner::scalarOf(Value value) {
         return failure();
       mapping.map(operand, *scalar);
     }
+    if (isa<arith::DivSIOp, arith::RemSIOp>(definition))
+      mapping.map(definition->getOperand(1), divisorOf(mapping.lookup(definition->getOperand(1))));
     Operation *clone = b.clone(*definition, mapping);
     result = clone->getResult(cast<OpResult>(value).getResultNumber());
   }
@@ -363,7 +409,19 @@ FailureOr<SmallVector<Value>> EntryOutliner::dynamicSizes(Value tensor) {
     return dynamicSizes(op.getDpsInits()[cast<OpResult>(tensor).getResultNumber()]);
   if (auto insert = dyn_cast<tensor::InsertSliceOp>(definition))
     return dynamicSizes(insert.getDest());
-  if (isa<core::ScanOp, core::SortOp, core::ScatterNdOp, core::ScatterElementsOp>(definition))
+  if (auto nms = dyn_cast<core::NmsOp>(definition); nms && tensor == nms.getSelected()) {
+    auto room = scalarOf(nms.getRoom());
+    if (failed(room))
+      return failure();
+    return SmallVector<Value>{*room};
+  }
+  if (auto nms = dyn_cast<core::NmsOp>(definition)) { // workspace
+    auto boxes = memoryOf(nms.getBoxes());
+    if (failed(boxes))
+      return failure();
+    return SmallVector<Value>{b.createOrFold<memref::DimOp>(loc, *boxes, 1)};
+  }
+  if (isStructured(definition))
     return [&]() -> FailureOr<SmallVector<Value>> {
       auto memref = memoryOf(definition->getOperand(0));
       if (failed(memref))
@@ -710,10 +768,14 @@ LogicalResult EntryOutliner::emitCheck(core::CheckRangeOp op) {
 LogicalResult EntryOutliner::emitStructured(Operation *op) {
   SmallVector<Value> operands;
   for (Value operand : op->getOperands()) {
-    auto memref = memoryOf(operand);
-    if (failed(memref))
+    auto value = operand.getType().isIndex() ? scalarOf(operand) : memoryOf(operand);
+    if (failed(value))
       return failure();
-    operands.push_back(kernelOperand(*memref));
+    operands.push_back(kernelOperand(*value));
+  }
+  if (isa<core::NmsOp>(op)) {
+    requireEqual(sizeOf(operands[0], 0), sizeOf(operands[1], 0), "%d batches of boxes and %d of scores");
+    requireEqual(sizeOf(operands[0], 1), sizeOf(operands[1], 2), "%d boxes and %d scores");
   }
   for (Value result : op->getResults()) {
     auto memref = memoryOf(result);
@@ -952,7 +1014,7 @@ LogicalResult EntryOutliner::run() {
       result = emitGroup(units[unit]);
     else if (auto insert = dyn_cast<tensor::InsertSliceOp>(op))
       result = emitInsert(insert);
-    else if (isa<core::ScanOp, core::SortOp, core::ScatterNdOp, core::ScatterElementsOp>(op))
+    else if (isStructured(op))
       result = emitStructured(op);
     else if (auto check = dyn_cast<core::CheckRangeOp>(op))
       result = emitCheck(check);

@@ -426,6 +426,25 @@ std::pair<Expr, Expr> CoreBuilder::sort(Value x, int64_t axis, bool descending) 
   return {wrap(op.getValues()), wrap(op.getPositions())};
 }
 
+Expr CoreBuilder::sortRows(Value x) { return wrap(make<SortRowsOp>(x, false)); }
+
+Expr CoreBuilder::positionsOf(Value mask) {
+  auto compact = CompactOp::create(builder, loc, mask);
+  OpFoldResult count = boundedSize(extractIndex(compact.getCount()), dim(mask, 0), "the number of elements");
+  return slice(compact.getPositions(), {builder.getIndexAttr(0)}, {count});
+}
+
+Expr CoreBuilder::nms(Value boxes, Value scores, const BoxChoice &choice) {
+  OpFoldResult zero = builder.getIndexAttr(0), limit = indexMin(indexMax(choice.limit, zero), dim(boxes, 1));
+  OpFoldResult room = indexProduct(indexProduct(dim(scores, 0), dim(scores, 1)), limit);
+  auto type = [&](Ints shape) { return RankedTensorType::get(shape, builder.getI64Type()); };
+  int64_t rows = getConstantIntValue(room).value_or(ShapedType::kDynamic);
+  auto op = NmsOp::create(builder, loc, type({rows, 3}), type({}), type({typeOf(boxes).getDimSize(1)}), boxes, scores,
+                          choice.iouThreshold, choice.scoreThreshold, index(limit), index(room), choice.centerPoints);
+  OpFoldResult count = boundedSize(extractIndex(op.getCount()), room, "the number of boxes");
+  return slice(op.getSelected(), {zero, zero}, {count, builder.getIndexAttr(3)});
+}
+
 // ---- Reductions --------------------------------------------------------------------------------------------------------------
 
 static Expr withUnitDims(CoreBuilder &b, Value reduced, Value x, Ints axes) {

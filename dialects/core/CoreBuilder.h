@@ -79,6 +79,8 @@ public:
   Expr fromElements(const Sizes &values, Type element, bool scalar = false);
   /// An index value read out of a rank-0 or 1-element integer tensor that is only known at run time.
   Value extractIndex(Value v, int64_t position = 0);
+  /// A size that is read from data, and that is at most `max` or the run fails.
+  OpFoldResult boundedSize(OpFoldResult size, OpFoldResult max, llvm::StringRef what);
 
   // ---- pointwise (operands already of one shape and type, except where said) --------------------------------------
   Expr unary(llvm::StringRef name, Value x);           // "exp", "tanh", ...: a core op core.<name>
@@ -127,6 +129,17 @@ public:
   Expr scatterElements(Value x, Value indices, Value updates, int64_t axis, Reduction reduction);
   /// Sorts along axis; returns values and i64 positions. Stable.
   std::pair<Expr, Expr> sort(Value x, int64_t axis, bool descending);
+  /// The order of a matrix' rows, compared element by element: i64 positions. Stable.
+  Expr sortRows(Value x);
+  /// The positions of a vector's true elements, as many as there are.
+  Expr positionsOf(Value mask);
+  struct BoxChoice {
+    Value iouThreshold, scoreThreshold; // scalars
+    OpFoldResult limit;                 // boxes of one class
+    bool centerPoints;
+  };
+  /// [batch, class, box] of the boxes that non-maximum suppression chooses.
+  Expr nms(Value boxes, Value scores, const BoxChoice &choice);
 
   // ---- reductions ---------------------------------------------------------------------------------------------------
   Expr reduce(Reduction kind, Value x, Ints axes, bool keepDims = false); // Sum Prod Max Min And Or

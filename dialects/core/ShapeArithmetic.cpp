@@ -76,8 +76,15 @@ static DimSource sourceOfDim(OpBuilder &b, Value v, int64_t axis) {
       v = next;
       continue;
     }
-    if (isa<ScatterNdOp, ScatterElementsOp>(op)) {
+    if (isa<ScatterNdOp, ScatterElementsOp, CompactOp, SortRowsOp>(op)) {
       v = op->getOperand(0);
+      continue;
+    }
+    if (auto nms = dyn_cast<NmsOp>(op)) {
+      if (v == nms.getSelected())
+        return {nms.getRoom(), {}, 0};
+      v = nms.getBoxes();
+      axis = 1;
       continue;
     }
     if (auto transpose = dyn_cast<TransposeOp>(op)) {
@@ -430,6 +437,13 @@ Value CoreBuilder::extractIndex(Value v, int64_t position) {
   return builder.createOrFold<arith::IndexCastOp>(loc, builder.getIndexType(), element);
 }
 
+OpFoldResult CoreBuilder::boundedSize(OpFoldResult size, OpFoldResult max, StringRef what) {
+  std::optional<int64_t> known = getConstantIntValue(size), bound = getConstantIntValue(max);
+  if (size == max || (known && bound && *known >= 0 && *known <= *bound))
+    return size;
+  return BoundedSizeOp::create(builder, loc, index(size), index(max), what).getResult();
+}
+
 /// Known not to be negative: sizes, and sums, products and quotients of them.
 static bool isNotNegative(OpFoldResult x) {
   if (std::optional<int64_t> constant = getConstantIntValue(x))
@@ -437,7 +451,7 @@ static bool isNotNegative(OpFoldResult x) {
   Operation *op = llvm::cast<Value>(x).getDefiningOp();
   if (!op)
     return false;
-  if (isa<tensor::DimOp>(op))
+  if (isa<tensor::DimOp, BoundedSizeOp>(op))
     return true;
   return isa<arith::AddIOp, arith::MulIOp, arith::DivSIOp, arith::MaxSIOp, arith::MinSIOp>(op) &&
          llvm::all_of(op->getOperands(), [](Value operand) { return isNotNegative(operand); });

@@ -57,6 +57,26 @@ def Rt_CheckOp : Rt_Op<"check", []> {
   let assemblyFormat = "$call `,` $condition `,` $message `(` $a `,` $b `)` attr-dict `:` type($call)";
 }
 
+def Rt_BoundedSizeOp : Rt_Op<"bounded_size", []> {
+  let summary = "A size that is read from data: returns MLC_MODEL_ERROR from the entry unless 0 <= size <= max";
+  let description = [{
+    Where memory is planned, max stands for the result.
+
+    ```mlir
+    %n = rt.bounded_size %call, %count, %max "NonZero_1: the number of elements is %d, expected 0 to %d" : !llvm.ptr
+    ```
+  }];
+  let arguments = (ins LLVM_AnyPointer:$call, Index:$size, Index:$max, StrAttr:$message);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$call `,` $size `,` $max $message attr-dict `:` type($call)";
+}
+
+def Rt_ResultSizeOp : Rt_Op<"result_size", []> {
+  let summary = "Tells the size of a result that only this run knows: mlc_call.result_sizes[position] = size";
+  let arguments = (ins LLVM_AnyPointer:$call, I64Attr:$position, Index:$size);
+  let assemblyFormat = "$call `[` $position `]` `,` $size attr-dict `:` type($call)";
+}
+
 def Rt_LaunchOp : Rt_Op<"launch", []> {
   let summary = "Launches a GPU kernel: mlc_rt_launch";
   let description = [{

@@ -11,6 +11,7 @@ namespace mlc {
 
 mlc_status beginCall(mlc_handle *handle, bool training, Signature *signature) {
   handle->error[0] = 0;
+  handle->resultSizeCount = -1;
   __atomic_store_n(&handle->failed, 0, __ATOMIC_RELAXED);
   *signature = signatureOf(handle->program, training);
   if (!signature->entry)
@@ -98,14 +99,26 @@ static mlc_status checkOutputs(mlc_handle *handle, const Signature &signature, c
 
 static mlc_status runEntry(mlc_handle *handle, const Signature &signature, const int64_t *dims,
                            const void *const *inputs, void *const *outputs, void *arena) {
-  mlc_call call = {
-      inputs,         outputs, dims, handle->weights, handle->state, arena, handle->parallelFor, handle->poolArgument,
-      handle->device, handle};
+  int64_t count = sizesCount(signature) - 1;
+  memcpy(handle->resultSizes, handle->sizes + 1, (size_t)count * sizeof(int64_t));
+  mlc_call call = {inputs,
+                   outputs,
+                   dims,
+                   handle->weights,
+                   handle->state,
+                   arena,
+                   handle->parallelFor,
+                   handle->poolArgument,
+                   handle->device,
+                   handle,
+                   handle->resultSizes};
   mlc_status status = (mlc_status)signature.entry(&call);
   if (status == MLC_OK && __atomic_load_n(&handle->failed, __ATOMIC_ACQUIRE))
     status = MLC_MODEL_ERROR;
   if (status != MLC_OK && handle->error[0] == 0)
     fail(handle, status, "the model failed with status %d", (int)status);
+  if (status == MLC_OK)
+    handle->resultSizeCount = count;
   return status;
 }
 
@@ -181,6 +194,17 @@ mlc_status mlc_rt_call(mlc_handle *handle, int32_t training, const int64_t *dims
   if (mlc_status status = computeSizes(handle, signature, dims))
     return status;
   return execute(handle, signature, dims, inputs, outputs);
+}
+
+mlc_status mlc_rt_result_shapes(mlc_handle *handle, int64_t *shapes) {
+  if (!handle)
+    return MLC_INVALID_ARGUMENT;
+  if (handle->resultSizeCount < 0)
+    return fail(handle, MLC_INVALID_ARGUMENT, "result_shapes: the last call on this handle did not succeed");
+  if (!shapes && handle->resultSizeCount > 0)
+    return fail(handle, MLC_INVALID_ARGUMENT, "result_shapes: the pointer to the shapes is null");
+  memcpy(shapes, handle->resultSizes, (size_t)handle->resultSizeCount * sizeof(int64_t));
+  return MLC_OK;
 }
 
 void mlc_rt_parallel_for(const mlc_call *call, mlc_task task, void *context, int64_t count) {

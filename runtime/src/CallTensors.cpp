@@ -165,6 +165,14 @@ static mlc_status checkOutputTensors(mlc_handle *handle, const Signature &signat
   return MLC_OK;
 }
 
+/// The sizes that the run has found.
+static void setResultShapes(const mlc_handle *handle, const Signature &signature, mlc_tensor *tensors) {
+  const int64_t *sizes = handle->resultSizes;
+  for (int32_t index = 0; index < signature.outputCount; ++index)
+    for (int32_t axis = 0; axis < signature.outputs[index].rank; ++axis)
+      tensors[index].shape[axis] = *sizes++;
+}
+
 } // namespace mlc
 
 using namespace mlc;
@@ -185,5 +193,8 @@ mlc_status mlc_rt_call_tensors(mlc_handle *handle, int32_t training, const mlc_t
     return status;
   if (mlc_status status = checkOutputTensors(handle, signature, outputs))
     return status;
-  return execute(handle, signature, handle->dims, handle->inputs, handle->outputs);
+  mlc_status status = execute(handle, signature, handle->dims, handle->inputs, handle->outputs);
+  if (status == MLC_OK)
+    setResultShapes(handle, signature, outputs);
+  return status;
 }

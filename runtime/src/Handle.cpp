@@ -147,7 +147,7 @@ static mlc_handle *allocateHandle(const mlc_program *program, const mlc_options 
   int64_t inputCount = model.input_count > model.train_input_count ? model.input_count : model.train_input_count;
   int64_t outputCount = model.output_count > model.train_output_count ? model.output_count : model.train_output_count;
   int64_t sizeCount = sizesCountMax(program);
-  size_t words = (size_t)(2 * model.symbol_count + sizeCount + 3 * inputCount + 3 * outputCount);
+  size_t words = (size_t)(2 * model.symbol_count + 2 * sizeCount + 3 * inputCount + 3 * outputCount);
   size_t bytes = sizeof(mlc_handle) + 8 * words;
   mlc_handle *handle = (mlc_handle *)options.allocate(options.user, bytes, 64);
   if (!handle) {
@@ -161,7 +161,9 @@ static mlc_handle *allocateHandle(const mlc_program *program, const mlc_options 
   handle->dims = (int64_t *)(handle + 1);
   handle->binders = handle->dims + model.symbol_count;
   handle->sizes = handle->binders + model.symbol_count;
-  handle->inputBytes = handle->sizes + sizeCount;
+  handle->resultSizes = handle->sizes + sizeCount;
+  handle->resultSizeCount = -1;
+  handle->inputBytes = handle->resultSizes + sizeCount;
   handle->outputBytes = handle->inputBytes + inputCount;
   handle->inputs = (const void **)(handle->outputBytes + outputCount);
   handle->outputs = (void **)(handle->inputs + inputCount);

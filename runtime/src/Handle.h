@@ -39,6 +39,8 @@ struct mlc_handle {
   int64_t *dims;             // symbol_count sizes
   int64_t *binders;          // index of the input that bound each symbol, -1: none
   int64_t *sizes;            // result of mlc_sizes
+  int64_t *resultSizes;      // shapes of the outputs of the last call
+  int64_t resultSizeCount;   // of that call; -1 if it did not succeed
   int64_t *inputBytes;       // of each input
   int64_t *outputBytes;      // of each output
   const void **inputs;       // data of each input

@@ -190,7 +190,7 @@ def inputs_to_know(case, error):
         for node in model.graph.node if named else []:
             if node.op_type == named[1] and int(named[2]) < len(node.input):
                 wanted.add(node.input[int(named[2])])
-        is_size |= bool(re.search("depends on the data|depends on data|dynamic size|computed at run time", line))
+        is_size |= bool(re.search("read from data|depends on data|dynamic size|computed at run time", line))
     wanted &= set(files)
     if is_size and not wanted:
         wanted |= {node.input[i] for node in model.graph.node for op_type, i in SIZE_ARGUMENTS

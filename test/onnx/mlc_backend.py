@@ -38,7 +38,7 @@ class Options(ctypes.Structure):
 
 
 class Dim(ctypes.Structure):
-    _fields_ = [("value", ctypes.c_int64), ("symbol", ctypes.c_int32), ("reserved", ctypes.c_int32)]
+    _fields_ = [("value", ctypes.c_int64), ("symbol", ctypes.c_int32), ("bounded", ctypes.c_int32)]
 
 
 class ValueInfo(ctypes.Structure):
@@ -49,6 +49,12 @@ class ValueInfo(ctypes.Structure):
 Handle = ctypes.c_void_p
 Dims = ctypes.POINTER(ctypes.c_int64)
 Tensors = ctypes.POINTER(Tensor)
+
+
+def at_actual_shape(array, tensor):
+    """The part of an output's room that the run has filled: less than all of it where only the data tells the size."""
+    shape = tuple(tensor.shape[:tensor.rank])
+    return array if shape == array.shape else array.reshape(-1)[:int(np.prod(shape, dtype=np.int64))].reshape(shape)
 
 
 class Model(ctypes.Structure):
@@ -72,6 +78,7 @@ class Model(ctypes.Structure):
         ("save", ctypes.CFUNCTYPE(ctypes.c_int, Handle, ctypes.c_char_p)),
         ("load", ctypes.CFUNCTYPE(ctypes.c_int, Handle, ctypes.c_char_p)),
         ("last_error", ctypes.CFUNCTYPE(ctypes.c_char_p, Handle)),
+        ("result_shapes", ctypes.CFUNCTYPE(ctypes.c_int, Handle, Dims)),
     ]
 
 
@@ -235,7 +242,7 @@ class Library:
         results = [np.empty(shape, info.dtype) for info, shape in zip(self.outputs, shapes)]
         tensors = self._tensors(results)
         self._check(self.model.run(self._handle, self._tensors(arrays), tensors), self._handle)
-        return {info.name: result for info, result in zip(self.outputs, results)}
+        return {info.name: at_actual_shape(result, tensor) for info, result, tensor in zip(self.outputs, results, tensors)}
 
     def train_step(self, feeds):
         """One step on {name: array}; returns {name: array} of train_outputs, whose sizes must all be constant."""

@@ -17,12 +17,14 @@
   F(mlc_call, pool, 56) \
   F(mlc_call, device, 64) \
   F(mlc_call, handle, 72) \
+  F(mlc_call, result_sizes, 80) \
   F(mlc_tensor, data, 0) \
   F(mlc_tensor, dtype, 8) \
   F(mlc_tensor, rank, 12) \
   F(mlc_tensor, shape, 16) \
   F(mlc_dim, value, 0) \
   F(mlc_dim, symbol, 8) \
+  F(mlc_dim, bounded, 12) \
   F(mlc_value_info, name, 0) \
   F(mlc_value_info, dtype, 8) \
   F(mlc_value_info, rank, 12) \
@@ -66,42 +68,43 @@
   F(mlc_model, save, 152) \
   F(mlc_model, load, 160) \
   F(mlc_model, last_error, 168) \
+  F(mlc_model, result_shapes, 176) \
   F(mlc_state_slot, name, 0) \
   F(mlc_state_slot, offset, 8) \
   F(mlc_state_slot, bytes, 16) \
   F(mlc_state_slot, weights_offset, 24) \
   F(mlc_program, model, 0) \
-  F(mlc_program, run, 176) \
-  F(mlc_program, train_step, 184) \
-  F(mlc_program, run_sizes, 192) \
-  F(mlc_program, train_sizes, 200) \
-  F(mlc_program, weights, 208) \
-  F(mlc_program, weights_bytes, 216) \
-  F(mlc_program, state_bytes, 224) \
-  F(mlc_program, state_slot_count, 232) \
-  F(mlc_program, weights_beside_library, 236) \
-  F(mlc_program, state_slots, 240) \
-  F(mlc_program, cpu_features, 248) \
-  F(mlc_program, device_images, 256) \
-  F(mlc_program, device_kernels, 264) \
-  F(mlc_program, device_image_count, 272) \
-  F(mlc_program, device_kernel_count, 276) \
-  F(mlc_program, device_arch, 280) \
-  F(mlc_program, weights_file, 288) \
-  F(mlc_program, weights_structure, 296) \
+  F(mlc_program, run, 184) \
+  F(mlc_program, train_step, 192) \
+  F(mlc_program, run_sizes, 200) \
+  F(mlc_program, train_sizes, 208) \
+  F(mlc_program, weights, 216) \
+  F(mlc_program, weights_bytes, 224) \
+  F(mlc_program, state_bytes, 232) \
+  F(mlc_program, state_slot_count, 240) \
+  F(mlc_program, weights_beside_library, 244) \
+  F(mlc_program, state_slots, 248) \
+  F(mlc_program, cpu_features, 256) \
+  F(mlc_program, device_images, 264) \
+  F(mlc_program, device_kernels, 272) \
+  F(mlc_program, device_image_count, 280) \
+  F(mlc_program, device_kernel_count, 284) \
+  F(mlc_program, device_arch, 288) \
+  F(mlc_program, weights_file, 296) \
+  F(mlc_program, weights_structure, 304) \
   F(mlc_weights_header, version, 8) \
   F(mlc_weights_header, weights_bytes, 16) \
   F(mlc_weights_header, structure, 24)
 
 #define SIZES(S) \
-  S(mlc_call, 80) \
+  S(mlc_call, 88) \
   S(mlc_tensor, 144) \
   S(mlc_dim, 16) \
   S(mlc_value_info, 24) \
   S(mlc_options, 104) \
-  S(mlc_model, 176) \
+  S(mlc_model, 184) \
   S(mlc_state_slot, 32) \
-  S(mlc_program, 312) \
+  S(mlc_program, 320) \
   S(mlc_weights_header, 64)
 // clang-format on
 

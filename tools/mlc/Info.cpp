@@ -57,6 +57,21 @@ static void printWeights(const mlc_model &model, llvm::raw_ostream &os) {
      << weights->getString("structure").value_or("") << '\n';
 }
 
+/// Sizes that the library computes are told where the dimensions are known.
+static void printOutputs(const mlc_model &model, llvm::ArrayRef<int64_t> dims, llvm::raw_ostream &os) {
+  llvm::ArrayRef outputs(model.outputs, model.output_count);
+  int64_t count = 0;
+  for (const mlc_value_info &output : outputs)
+    count += output.rank;
+  std::vector<int64_t> shapes(count + 1);
+  bool isKnown = !llvm::is_contained(dims, -1) && model.output_shapes(dims.data(), shapes.data()) == MLC_OK;
+  const int64_t *next = shapes.data();
+  for (const mlc_value_info &output : outputs) {
+    os << "output       " << output.name << ": " << typeText(model, output, isKnown ? next : nullptr) << '\n';
+    next += output.rank;
+  }
+}
+
 static int describeLibrary(llvm::StringRef path, const std::map<std::string, int64_t> &dims,
                            const std::map<std::string, std::vector<int64_t>> &shapes) {
   auto fail = [](llvm::Error error) {
@@ -80,7 +95,7 @@ static int describeLibrary(llvm::StringRef path, const std::map<std::string, int
     os << "dimension    " << model.symbols[i] << (sizes->at(i) >= 0 ? " = " + std::to_string(sizes->at(i)) : "")
        << '\n';
   printValues("input        ", model.inputs, model.input_count);
-  printValues("output       ", model.outputs, model.output_count);
+  printOutputs(model, *sizes, os);
   printValues("parameter    ", model.params, model.param_count);
   printValues("train input  ", model.train_inputs, model.train_input_count);
   printValues("train output ", model.train_outputs, model.train_output_count);

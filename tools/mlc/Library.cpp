@@ -64,10 +64,15 @@ llvm::Error mlc::statusError(const mlc_model &model, const mlc_handle *handle, m
                                                detail.empty() ? "" : ": ", detail));
 }
 
-std::string mlc::typeText(const mlc_model &model, const mlc_value_info &value) {
+std::string mlc::typeText(const mlc_model &model, const mlc_value_info &value, const int64_t *bounds) {
   std::vector<std::string> sizes;
-  for (const mlc_dim &dim : llvm::ArrayRef(value.dims, value.rank))
-    sizes.push_back(dim.value >= 0 ? std::to_string(dim.value) : dim.symbol >= 0 ? model.symbols[dim.symbol] : "?");
+  for (auto [axis, dim] : llvm::enumerate(llvm::ArrayRef(value.dims, value.rank))) {
+    std::string computed = bounds ? std::to_string(bounds[axis]) : "?";
+    sizes.push_back(dim.value >= 0    ? std::to_string(dim.value)
+                    : dim.symbol >= 0 ? model.symbols[dim.symbol]
+                    : dim.bounded     ? "<=" + computed
+                                      : computed);
+  }
   return dtypeName(value.dtype) + "[" + llvm::join(sizes, ",") + "]";
 }
 

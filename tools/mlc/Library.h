@@ -15,8 +15,8 @@ llvm::Expected<const mlc_model *> loadLibrary(llvm::StringRef path);
 /// "MLC_OUT_OF_MEMORY: text of last_error".
 llvm::Error statusError(const mlc_model &model, const mlc_handle *handle, mlc_status status, llvm::StringRef doing);
 
-/// "float32[batch,1,8,8]"
-std::string typeText(const mlc_model &model, const mlc_value_info &value);
+/// "float32[batch,1,8,8]"; `bounds`: the value's shape as output_shapes gives it, for sizes that are neither constant nor a symbol.
+std::string typeText(const mlc_model &model, const mlc_value_info &value, const int64_t *bounds = nullptr);
 
 /// Sizes of the model's symbols from --dim and --shape; those that neither gives are -1.
 llvm::Expected<std::vector<int64_t>> bindDims(const mlc_model &model, const std::map<std::string, int64_t> &dims,

@@ -72,6 +72,8 @@ llvm::Error runOnce(const mlc_model &model, const CommandLine &line, BoundTensor
   auto inputs = llvm::map_to_vector(tensors.inputs, [](const HostTensor &tensor) { return tensor.view(); });
   auto outputs = llvm::map_to_vector(tensors.outputs, [](const HostTensor &tensor) { return tensor.view(); });
   mlc_status status = model.run(handle, inputs.data(), outputs.data());
+  for (auto [tensor, view] : llvm::zip_equal(tensors.outputs, outputs)) // what the data decides is known now
+    tensor.shape.assign(view.shape, view.shape + view.rank);
   llvm::Error error = status ? statusError(model, handle, status, "run") : llvm::Error::success();
   model.destroy(handle);
   return error;

@@ -23,15 +23,18 @@ typedef struct mlc_call {
   void *arena;                   /// 5: workspace (64-byte aligned)
   mlc_parallel_for parallel_for; /// 6: never null
   void *pool;                    /// 7: first argument of parallel_for
-  void *device;       /// 8: the runtime's GPU state; null on the CPU. With a GPU, fields 0, 1, 3, 4 and 5 hold
-                      /// pointers to device memory (the arrays `inputs` and `outputs` themselves are in host memory)
-  mlc_handle *handle; /// 9: for mlc_rt_fail
+  void *device;          /// 8: the runtime's GPU state; null on the CPU. With a GPU, fields 0, 1, 3, 4 and 5 hold
+                         /// pointers to device memory (the arrays `inputs` and `outputs` themselves are in host memory)
+  mlc_handle *handle;    /// 9: for mlc_rt_fail
+  int64_t *result_sizes; /// 10: every output's shape, one after the other; the entry replaces the sizes that it read
+                         /// from data
 } mlc_call;
 
 /// A compiled entry point; returns an mlc_status.
 typedef int32_t (*mlc_entry)(const mlc_call *call);
 
-/// Computes sizes from dims: result[0] = workspace bytes, then every output's shape, one after the other.
+/// Computes sizes from dims: result[0] = workspace bytes, then every output's shape, one after the other; a size that
+/// only the data tells as its upper bound.
 typedef void (*mlc_sizes)(const int64_t *dims, int64_t *result);
 
 /// A parameter or optimizer slot inside the state. Slots do not overlap; `bytes` is the exact size of the tensor. A
@@ -99,6 +102,7 @@ mlc_status mlc_rt_param(mlc_handle *handle, const char *name, mlc_tensor *view);
 mlc_status mlc_rt_save(mlc_handle *handle, const char *path);
 mlc_status mlc_rt_load(mlc_handle *handle, const char *path);
 const char *mlc_rt_last_error(const mlc_handle *handle);
+mlc_status mlc_rt_result_shapes(mlc_handle *handle, int64_t *shapes);
 
 #ifdef __cplusplus
 }

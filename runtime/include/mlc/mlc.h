@@ -86,11 +86,13 @@ typedef struct mlc_options {
 } mlc_options;
 
 /// A dimension of an input or output: a constant, or the symbol `symbol` of the model's table of dimension names.
-/// Outputs may have sizes that are neither: value -1, symbol -1; `shapes` of the model's table computes them.
+/// Outputs may have sizes that are neither: value -1, symbol -1; `output_shapes` of the model's table computes them.
+/// Where only the data tells the size (the number of detections, say) `bounded` is 1: output_shapes gives the upper
+/// bound, for which the caller has room, and after a run result_shapes gives the size.
 typedef struct mlc_dim {
   int64_t value;  /// >= 0: the size; -1: not a constant
   int32_t symbol; /// index into mlc_model.symbols, or -1
-  int32_t reserved;
+  int32_t bounded;
 } mlc_dim;
 
 typedef struct mlc_value_info {
@@ -128,6 +130,8 @@ typedef struct mlc_model {
   void (*destroy)(mlc_handle *handle);
   /// Checks dtype, rank and shape of every tensor, then runs. Outputs are allocated by the caller; they overlap neither
   /// inputs nor each other. Returns when the outputs are there, on a GPU too. Data of empty tensors may be null.
+  /// Bounded dimensions of outputs have their upper bound in `shape` before the call and their size after it; data is
+  /// dense at that size.
   mlc_status (*run)(mlc_handle *handle, const mlc_tensor *inputs, mlc_tensor *outputs);
   mlc_status (*train_step)(mlc_handle *handle, const mlc_tensor *inputs, mlc_tensor *outputs);
   /// A view of a parameter's memory, which may be read and written between calls; valid as long as the handle. On a GPU
@@ -140,6 +144,9 @@ typedef struct mlc_model {
   /// What went wrong in the last call on this handle, "" if nothing did; valid until the next call on it. For a null
   /// handle: in the last create of this library on this thread. Never null.
   const char *(*last_error)(const mlc_handle *handle);
+  /// Shapes of the outputs of the last run or train_step on this handle, as output_shapes writes them, bounded sizes as
+  /// they were. MLC_INVALID_ARGUMENT if that did not succeed.
+  mlc_status (*result_shapes)(mlc_handle *handle, int64_t *shapes);
 } mlc_model;
 
 /// The reflective symbol is `digits_mlc_model_v1`, after the model's name; a shared library has it as `mlc_model_v1`, too.

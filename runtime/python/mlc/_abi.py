@@ -21,7 +21,7 @@ class Options(ctypes.Structure):
 
 
 class Dim(ctypes.Structure):
-    _fields_ = [("value", ctypes.c_int64), ("symbol", ctypes.c_int32), ("reserved", ctypes.c_int32)]
+    _fields_ = [("value", ctypes.c_int64), ("symbol", ctypes.c_int32), ("bounded", ctypes.c_int32)]
 
 
 class ValueInfo(ctypes.Structure):
@@ -57,4 +57,5 @@ class Model(ctypes.Structure):
         ("save", _Path),
         ("load", _Path),
         ("last_error", ctypes.CFUNCTYPE(ctypes.c_char_p, Handle)),
+        ("result_shapes", ctypes.CFUNCTYPE(ctypes.c_int, Handle, _Sizes)),
     ]

@@ -137,12 +137,47 @@ module {
 
 // -----
 
+// A size that is read from memory counts with its bound, 3 * n, and a difference with it with what it is at most. The size of a result is
+// told by the run.
+// CHECK-LABEL: module attributes {mlc.data_sizes = array<i64: 0, -1>
+// CHECK:       func.func @main_sizes
+// CHECK:         %[[N:.*]] = rt.dim
+// CHECK:         %[[MAX:.*]] = arith.muli %[[N]], %c3
+// CHECK-NOT:     memref.load
+// CHECK:         %[[BOUND:.*]] = arith.index_cast %[[MAX]]
+// CHECK:         llvm.store %[[BOUND]]
+// CHECK:       func.func @main(
+// CHECK:         %[[SIZE:.*]] = rt.bounded_size
+// CHECK:         "arena"[0] at %{{.*}} sizes(%[[SIZE]])
+// CHECK:         rt.result_size %{{.*}}[0], %[[SIZE]]
+module {
+  func.func private @k(memref<?xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func @main(%call: !llvm.ptr) -> i32 {
+    %c3 = arith.constant 3 : index
+    %n = rt.dim %call[0] : !llvm.ptr
+    %max = arith.muli %n, %c3 : index
+    %x = rt.buffer %call "input"[0] : !llvm.ptr -> memref<index>
+    %count = memref.load %x[] : memref<index>
+    %size = rt.bounded_size %call, %count, %max "size %d, expected 0 to %d" : !llvm.ptr
+    %a = memref.alloc(%size) : memref<?xf32>
+    call @k(%a, %call) : (memref<?xf32>, !llvm.ptr) -> ()
+    %rest = arith.subi %max, %size : index
+    %b = memref.alloc(%rest) : memref<?xf32>
+    call @k(%b, %call) : (memref<?xf32>, !llvm.ptr) -> ()
+    %marker = builtin.unrealized_conversion_cast %size : index to none {mlc.shapes = [array<i64: -9223372036854775808>]}
+    %zero = arith.constant 0 : i32
+    return %zero : i32
+  }
+}
+
+// -----
+
 // A size that is read from memory cannot be known before the run.
 module {
   func.func @data(%call: !llvm.ptr) -> i32 {
     %x = rt.buffer %call "input"[0] : !llvm.ptr -> memref<index>
     %n = memref.load %x[] : memref<index>
-    // expected-error@+1 {{the size of an intermediate value depends on the data; this is not supported}}
+    // expected-error@+1 {{the size of an intermediate value is read from data that has no upper bound}}
     %a = memref.alloc(%n) : memref<?xf32>
     %zero = arith.constant 0 : i32
     return %zero : i32

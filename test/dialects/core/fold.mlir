@@ -128,3 +128,17 @@ func.func @lossy_casts(%x: tensor<4xf64>) -> tensor<4xf64> {
   %1 = core.cast %0 : tensor<4xf32> to tensor<4xf64>
   return %1 : tensor<4xf64>
 }
+
+// A constant inside of its bound needs no check; one outside keeps it.
+// CHECK-LABEL: func @bounded_size
+// CHECK:         %[[C5:.*]] = arith.constant 5 : index
+// CHECK:         %[[BAD:.*]] = core.bounded_size %[[C5]], %{{.*}} "x"
+// CHECK:         return %{{.*}}, %[[BAD]]
+func.func @bounded_size() -> (index, index) {
+  %c3 = arith.constant 3 : index
+  %c4 = arith.constant 4 : index
+  %c5 = arith.constant 5 : index
+  %0 = core.bounded_size %c3, %c4 "x"
+  %1 = core.bounded_size %c5, %c4 "x"
+  return %0, %1 : index, index
+}

@@ -191,3 +191,33 @@ func.func @conv_c4(%x: tensor<1x2x2xf32>, %y: tensor<4x2x3xf32>) {
       : tensor<1x2x2xf32>, tensor<4x2x3xf32> to tensor<1x4x1xf32>
   return
 }
+
+// -----
+func.func @compact_c1(%mask: tensor<2x3xi1>) {
+  // expected-error @+2 {{the mask of compact is 'tensor<2x3xi1>', rank 1 was expected}}
+  // expected-error @+1 {{failed to infer returned types}}
+  %0:2 = core.compact %mask : tensor<2x3xi1> to tensor<6xi64>, tensor<i64>
+  return
+}
+
+// -----
+func.func @sort_rows_c1(%x: tensor<4xf32>) {
+  // expected-error @+2 {{the operand of sort_rows is 'tensor<4xf32>', rank 2 was expected}}
+  // expected-error @+1 {{failed to infer returned types}}
+  %0 = core.sort_rows %x : tensor<4xf32> to tensor<4xi64>
+  return
+}
+
+// -----
+func.func @nms_c1(%boxes: tensor<1x5x4xf32>, %scores: tensor<1x2x6xf32>, %t: tensor<f32>, %n: index) {
+  // expected-error @+1 {{boxes are 'tensor<1x5x4xf32>' and scores 'tensor<1x2x6xf32>', [batches, boxes, 4] and [batches, classes, boxes] were expected}}
+  %0:3 = core.nms %boxes, %scores, %t, %t limit %n room %n : tensor<1x5x4xf32>, tensor<1x2x6xf32> to tensor<?x3xi64>, tensor<i64>, tensor<5xi64>
+  return
+}
+
+// -----
+func.func @nms_c3(%boxes: tensor<1x5x4xf32>, %scores: tensor<1x2x5xf32>, %t: tensor<f32>, %n: index) {
+  // expected-error @+1 {{[room, 3], [] and [boxes] of i64 were expected}}
+  %0:3 = core.nms %boxes, %scores, %t, %t limit %n room %n : tensor<1x5x4xf32>, tensor<1x2x5xf32> to tensor<?x2xi64>, tensor<i64>, tensor<5xi64>
+  return
+}

@@ -75,6 +75,20 @@ func.func @index(%x: tensor<4x5x6xf32>, %i: tensor<?x2xi64>, %u: tensor<?x6xf32>
   return
 }
 
+// CHECK-LABEL: func @counted
+func.func @counted(%mask: tensor<?xi1>, %x: tensor<?x3xf32>, %boxes: tensor<1x?x4xf32>, %scores: tensor<1x80x?xf32>, %t: tensor<f32>, %n: index, %m: index) -> index {
+  // CHECK: core.compact %{{.*}} : tensor<?xi1> to tensor<?xi64>, tensor<i64>
+  %0:2 = core.compact %mask : tensor<?xi1> to tensor<?xi64>, tensor<i64>
+  // CHECK: core.sort_rows %{{.*}} : tensor<?x3xf32> to tensor<?xi64>
+  %1 = core.sort_rows %x : tensor<?x3xf32> to tensor<?xi64>
+  // CHECK: core.nms %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} limit %{{.*}} room %{{.*}} center_points : tensor<1x?x4xf32>, tensor<1x80x?xf32> to tensor<?x3xi64>, tensor<i64>, tensor<?xi64>
+  %2:3 = core.nms %boxes, %scores, %t, %t limit %n room %m center_points
+      : tensor<1x?x4xf32>, tensor<1x80x?xf32> to tensor<?x3xi64>, tensor<i64>, tensor<?xi64>
+  // CHECK: core.bounded_size %{{.*}}, %{{.*}} "the number of boxes"
+  %3 = core.bounded_size %n, %m "the number of boxes"
+  return %3 : index
+}
+
 // CHECK-LABEL: func @reduce
 func.func @reduce(%x: tensor<?x8x8x8xf32>) {
   // CHECK: core.reduce sum %{{.*}} axes = [1, 3] : tensor<?x8x8x8xf32> to tensor<?x8xf32>
