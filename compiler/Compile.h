@@ -64,8 +64,9 @@ struct UnsupportedNode {
 mlir::OwningOpRef<mlir::ModuleOp> importOnnx(llvm::StringRef path, const CompileOptions &options,
                                              mlir::MLIRContext &context);
 
-/// Decomposes every node into core ops. Every unsupported node of the model is collected before it fails.
-mlir::LogicalResult decomposeOnnx(mlir::ModuleOp module, std::vector<UnsupportedNode> &unsupported);
+/// Decomposes every node into core ops. Every unsupported node of the model is collected before it fails. `unrollLoops`: no control flow.
+mlir::LogicalResult decomposeOnnx(mlir::ModuleOp module, std::vector<UnsupportedNode> &unsupported,
+                                  bool unrollLoops = false);
 
 /// Runs the whole pipeline on an imported module and writes `output` (and the header and manifest beside it), or the
 /// chosen stage as text ("-": standard output).

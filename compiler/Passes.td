@@ -16,6 +16,7 @@ def DecomposeOnnx : Pass<"decompose-onnx", "::mlir::ModuleOp"> {
     %y = core.max %x, %zero : tensor<4xf32>
     ```
   }];
+  let options = [Option<"unrollLoops", "unroll-loops", "bool", "false", "no core.loop: derivatives are wanted">];
   let dependentDialects = ["::mlc::core::CoreDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect"];
 }
 

@@ -123,10 +123,10 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
   report.addModel();
   enter(Stage::Translate);
   Stages stages(module, options);
-  stages.run(createDecomposeOnnx());
+  stages.run(createDecomposeOnnx({/*unrollLoops=*/options.train.enabled}));
   if (options.train.enabled) // before constants lose their names
     stages.run(createAddTraining(trainingOptions(options.train)));
-  stages.run(createSimplifyCore()).releaseUnusedResources();
+  stages.run(createSimplifyCore()).runOnFunctions(createLoopInvariantCodeMotionPass()).releaseUnusedResources();
   if (stages.failed())
     return failure();
   auto artifact = collectSignature(module, options, output);

@@ -78,7 +78,38 @@ private:
     return result;
   }
 
+  /// The same op around lowered regions.
+  LogicalResult lowerControl(Operation *op) {
+    auto loop = dyn_cast<LoopOp>(op);
+    if (!checkIndices && (isa<IfOp>(op) || loop.getCondition()))
+      return op->emitError("a condition that is computed at run time is not supported on a GPU");
+    OperationState state(l.loc, op->getName());
+    for (Value operand : op->getOperands())
+      state.addOperands(in(operand));
+    for (Type type : op->getResultTypes())
+      state.addTypes(signlessTensor(type));
+    state.addAttributes(op->getAttrs());
+    for (size_t i = 0; i < op->getNumRegions(); ++i)
+      state.addRegion();
+    Operation *lowered = builder.create(state);
+    mapping.map(op->getResults(), lowered->getResults());
+    OpBuilder::InsertionGuard guard(builder);
+    for (auto [from, to] : llvm::zip_equal(op->getRegions(), lowered->getRegions())) {
+      Block *block = builder.createBlock(&to);
+      for (BlockArgument argument : from.getArguments())
+        mapping.map(argument, block->addArgument(signlessTensor(argument.getType()), argument.getLoc()));
+      for (Operation &nested : from.front()) {
+        l.loc = nested.getLoc();
+        if (failed(lower(&nested)))
+          return failure();
+      }
+    }
+    return success();
+  }
+
   LogicalResult lower(Operation *op) {
+    if (isa<IfOp, LoopOp>(op))
+      return lowerControl(op);
     if (auto constant = dyn_cast<ConstantOp>(op)) {
       ElementsAttr value = signlessElements(constant.getValue());
       // Splats are seen by the elementwise fusion, which writes them into the bodies.
@@ -169,11 +200,14 @@ private:
     else
       return;
     // Only what comes from outside: what the model computes (positions, sorted indices) is in range unless the model is wrong.
-    while (Operation *definition = indices.getDefiningOp()) {
+    Value source = indices;
+    while (Operation *definition = source.getDefiningOp()) {
       if (!isa<ReshapeOp, BroadcastOp, CastOp, TransposeOp, SliceOp, ConcatOp>(definition))
         return;
-      indices = definition->getOperand(0);
+      source = definition->getOperand(0);
     }
+    if (isFunctionArgument(source)) // what a loop carries may have room for more than there is
+      indices = source;
     Value size = l.index(l.sizesOf(in(x))[axis]);
     Value lower = arith::SubIOp::create(builder, l.loc, l.constantIndex(0), size);
     CheckRangeOp::create(builder, l.loc, in(indices), lower, size, nameOf(indices));
@@ -243,10 +277,15 @@ private:
   }
 
   std::string nameOf(Value value) {
-    if (auto argument = dyn_cast<BlockArgument>(value))
-      if (auto name = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "onnx.name"))
+    if (isFunctionArgument(value))
+      if (auto name = function.getArgAttrOfType<StringAttr>(cast<BlockArgument>(value).getArgNumber(), "onnx.name"))
         return name.str();
     return "index";
+  }
+
+  bool isFunctionArgument(Value value) {
+    auto argument = dyn_cast<BlockArgument>(value);
+    return argument && argument.getOwner()->getParentOp() == function;
   }
 
   static Type elementOf(Value value) { return cast<RankedTensorType>(value.getType()).getElementType(); }

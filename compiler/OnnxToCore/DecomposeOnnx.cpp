@@ -18,8 +18,10 @@ namespace {
 
 class Decomposition {
 public:
-  Decomposition(func::FuncOp function, std::vector<UnsupportedNode> &unsupported, std::vector<Location> &unsupportedAt)
-      : function(function), unsupported(unsupported), unsupportedAt(unsupportedAt), builder(function.getContext()) {}
+  Decomposition(func::FuncOp function, bool unrollsLoops, std::vector<UnsupportedNode> &unsupported,
+                std::vector<Location> &unsupportedAt)
+      : function(function), unrollsLoops(unrollsLoops), unsupported(unsupported), unsupportedAt(unsupportedAt),
+        builder(function.getContext()) {}
 
   LogicalResult run() {
     Block &body = function.getBody().front();
@@ -48,6 +50,7 @@ private:
       operands.push_back(poisoned.contains(operand) ? Value() : mapped(operand));
     CoreBuilder b(builder, op.getLoc());
     Node n(op, operands, b, known);
+    n.unrollsLoops = unrollsLoops;
     // Behind a failure nothing is known of the operands, but an operator that mlc lacks is told all the same.
     if (followsFailure) {
       if (!findRule(op.getDomain(), op.getOpType(), op.getOpset())) {
@@ -341,6 +344,7 @@ private:
   }
 
   func::FuncOp function;
+  bool unrollsLoops;
   std::vector<UnsupportedNode> &unsupported;
   std::vector<Location> &unsupportedAt;
   OpBuilder builder;
@@ -351,19 +355,20 @@ private:
   bool hasError = false, isInnerFailure = false;
 };
 
-LogicalResult decompose(ModuleOp module, std::vector<UnsupportedNode> &unsupported,
+LogicalResult decompose(ModuleOp module, bool unrollsLoops, std::vector<UnsupportedNode> &unsupported,
                         std::vector<Location> &unsupportedAt) {
   for (auto function : module.getOps<func::FuncOp>())
-    if (!function.isExternal() && failed(Decomposition(function, unsupported, unsupportedAt).run()))
+    if (!function.isExternal() && failed(Decomposition(function, unrollsLoops, unsupported, unsupportedAt).run()))
       return failure();
   return success();
 }
 
 struct DecomposeOnnx : impl::DecomposeOnnxBase<DecomposeOnnx> {
+  using DecomposeOnnxBase::DecomposeOnnxBase;
   void runOnOperation() override {
     std::vector<UnsupportedNode> unsupported;
     std::vector<Location> unsupportedAt;
-    if (succeeded(decompose(getOperation(), unsupported, unsupportedAt)))
+    if (succeeded(decompose(getOperation(), unrollLoops, unsupported, unsupportedAt)))
       return;
     for (auto [node, at] : llvm::zip_equal(unsupported, unsupportedAt)) {
       std::string domain = node.domain == "ai.onnx" ? "" : node.domain + " ";
@@ -377,7 +382,7 @@ struct DecomposeOnnx : impl::DecomposeOnnxBase<DecomposeOnnx> {
 } // namespace
 } // namespace mlc::decompose
 
-mlir::LogicalResult mlc::decomposeOnnx(ModuleOp module, std::vector<UnsupportedNode> &unsupported) {
+mlir::LogicalResult mlc::decomposeOnnx(ModuleOp module, std::vector<UnsupportedNode> &unsupported, bool unrollLoops) {
   std::vector<Location> unsupportedAt;
-  return decompose::decompose(module, unsupported, unsupportedAt);
+  return decompose::decompose(module, unrollLoops, unsupported, unsupportedAt);
 }

@@ -161,6 +161,9 @@ public:
   /// Decomposes a subgraph in place of this node.
   std::function<Values(mlir::Region &, ArrayRef<Value>)> inlineRegion;
 
+  /// Derivatives are wanted, which loops do not have.
+  bool unrollsLoops = false;
+
   std::string error;
   bool isUnsupported = false;
 

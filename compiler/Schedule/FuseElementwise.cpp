@@ -5,6 +5,7 @@
 #include "compiler/Passes.h"
 #include "compiler/Schedule/GroupKinds.h"
 #include "compiler/Schedule/Kernels.h"
+#include "dialects/core/Control.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -53,6 +54,8 @@ static bool mayFuse(OpOperand *operand) {
     // A transpose alone becomes a map of a pointwise consumer; several consumers may each take it.
     return pointwise ? usedOnlyBy(producer, consumer) || broadcasts || innermostStays : broadcasts || innermostStays;
   }
+  if (producer->getBlock() != consumer->getBlock() && producer.getNumDpsInputs() > 0)
+    return false; // in a loop it would be computed in each step
   if (!usedOnlyBy(producer, consumer))
     return producer.getNumDpsInputs() == 0; // a fill
   if (std::distance(producer.getBody()->begin(), producer.getBody()->end()) +
@@ -76,6 +79,7 @@ struct FuseElementwise : mlc::impl::FuseElementwiseBase<FuseElementwise> {
     memref::populateResolveRankedShapedTypeResultDimsPatterns(
         patterns); // a tensor.dim of a result would be another user
     memref::populateResolveShapedTypeResultDimsPatterns(patterns);
+    core::populateControlDimPatterns(patterns);
     linalg::GenericOp::getCanonicalizationPatterns(patterns, context);
     for (RegisteredOperationName op : context->getRegisteredOperations())
       if (StringRef name = op.getDialectNamespace(); name == "tensor" || name == "arith" || name == "affine")

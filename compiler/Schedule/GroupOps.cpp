@@ -6,6 +6,7 @@
 #include "compiler/Passes.h"
 #include "compiler/Schedule/GroupKinds.h"
 #include "compiler/Schedule/Kernels.h"
+#include "dialects/core/Core.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
@@ -129,7 +130,7 @@ struct Grouper {
 
   /// The group, if any, whose members (other than through themselves) `op` would come after AND before.
   bool makesCycle(linalg::GenericOp op, int64_t group) {
-    // An operand of `op` from outside the group must not depend on a member.
+    // An operand of `op` from outside the group must not depend on a member. What comes from around the block does not.
     llvm::SmallPtrSet<Operation *, 16> members, seen;
     for (linalg::GenericOp member : groups[group].members)
       members.insert(member);
@@ -144,7 +145,8 @@ struct Grouper {
       });
     };
     for (OpOperand &operand : op->getOpOperands())
-      if (Operation *definition = operand.get().getDefiningOp(); definition && !members.contains(definition))
+      if (Operation *definition = operand.get().getDefiningOp();
+          definition && definition->getBlock() == first->getBlock() && !members.contains(definition))
         work.push_back(definition);
     while (!work.empty()) {
       Operation *current = work.pop_back_val();
@@ -251,31 +253,39 @@ struct Grouper {
 struct GroupOps : mlc::impl::GroupOpsBase<GroupOps> {
   using GroupOpsBase::GroupOpsBase;
   void runOnOperation() override {
-    int64_t number = 0;
-    for (auto function : getOperation().getOps<func::FuncOp>()) {
-      if (function.isExternal() || kernelKind(function) != "")
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      if (!function.isExternal() && kernelKind(function) == "")
+        groupBlock(function.getBody().front());
+  }
+
+private:
+  /// No group reaches over the border of a branch or a loop.
+  void groupBlock(Block &block) {
+    Grouper grouper;
+    for (Operation &op : block) {
+      if (isa<core::IfOp, core::LoopOp>(op))
+        for (Region &region : op.getRegions())
+          groupBlock(region.front());
+      auto generic = dyn_cast<linalg::GenericOp>(op);
+      if (!generic)
         continue;
-      Grouper grouper;
-      for (Operation &op : function.getBody().front()) {
-        auto generic = dyn_cast<linalg::GenericOp>(op);
-        if (!generic)
-          continue;
-        StringRef kind = groupKind(generic);
-        if (!alone && kind == "pointwise" && (grouper.joinContraction(generic) || grouper.joinRows(generic)))
-          continue;
-        if (!alone && kind == "rows" && grouper.joinRows(generic))
-          continue;
-        grouper.create(generic, kind);
-      }
-      Builder b(&getContext());
-      for (Group &group : grouper.groups) {
-        group.members.front()->setAttr(kKindAttr, b.getStringAttr(group.kind));
-        for (linalg::GenericOp member : group.members)
-          member->setAttr(kGroupAttr, b.getI64IntegerAttr(number));
-        ++number;
-      }
+      StringRef kind = groupKind(generic);
+      if (!alone && kind == "pointwise" && (grouper.joinContraction(generic) || grouper.joinRows(generic)))
+        continue;
+      if (!alone && kind == "rows" && grouper.joinRows(generic))
+        continue;
+      grouper.create(generic, kind);
+    }
+    Builder b(&getContext());
+    for (Group &group : grouper.groups) {
+      group.members.front()->setAttr(kKindAttr, b.getStringAttr(group.kind));
+      for (linalg::GenericOp member : group.members)
+        member->setAttr(kGroupAttr, b.getI64IntegerAttr(number));
+      ++number;
     }
   }
+
+  int64_t number = 0;
 };
 
 } // namespace

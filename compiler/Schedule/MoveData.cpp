@@ -1,6 +1,8 @@
 // MoveData: makes every movement of data explicit before grouping (see Passes.td).
 #include "compiler/Passes.h"
 #include "compiler/Schedule/Kernels.h"
+#include "dialects/core/Control.h"
+#include "dialects/core/Core.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/Transforms/Transforms.h"
@@ -26,6 +28,17 @@ static Value fillGeneric(OpBuilder &b, Location loc, Value scalar, Value empty) 
              b, loc, type, ValueRange{}, ValueRange{empty}, ArrayRef{identity}, iterators,
              [&](OpBuilder &nested, Location l, ValueRange) { linalg::YieldOp::create(nested, l, scalar); })
       .getResult(0);
+}
+
+/// A fill or an empty tensor that nothing else uses, made where the operand is used.
+static void makeOwn(OpOperand &operand) {
+  Operation *definition = operand.get().getDefiningOp(), *user = operand.getOwner();
+  auto filler = dyn_cast_or_null<linalg::GenericOp>(definition);
+  bool isFresh = isa_and_nonnull<tensor::EmptyOp>(definition) || (filler && filler.getNumDpsInputs() == 0);
+  if (!isFresh || (operand.get().hasOneUse() && definition->getBlock() == user->getBlock()))
+    return;
+  OpBuilder b(user);
+  operand.set(b.clone(*definition)->getResult(0));
 }
 
 namespace {
@@ -58,6 +71,7 @@ struct MoveData : mlc::impl::MoveDataBase<MoveData> {
     RewritePatternSet patterns(&getContext());
     memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
     memref::populateResolveShapedTypeResultDimsPatterns(patterns);
+    core::populateControlDimPatterns(patterns);
     for (Dialect *dialect : getContext().getLoadedDialects())
       if (isa<tensor::TensorDialect, arith::ArithDialect, affine::AffineDialect>(dialect))
         dialect->getCanonicalizationPatterns(patterns);
@@ -69,7 +83,8 @@ struct MoveData : mlc::impl::MoveDataBase<MoveData> {
 
     // A fill that is more than the start of one accumulation is data.
     for (auto function : module.getOps<func::FuncOp>()) {
-      SmallVector<linalg::FillOp> fills(function.getOps<linalg::FillOp>());
+      SmallVector<linalg::FillOp> fills;
+      function.walk([&](linalg::FillOp fill) { fills.push_back(fill); });
       for (linalg::FillOp fill : fills) {
         OpBuilder b(fill);
         Value data;
@@ -84,17 +99,14 @@ struct MoveData : mlc::impl::MoveDataBase<MoveData> {
         if (fill.getResult(0).use_empty())
           fill.erase();
       }
-      // CSE shares equal fills and empty tensors; an insertion needs one of its own, or it works on a copy.
-      SmallVector<tensor::InsertSliceOp> insertions(function.getOps<tensor::InsertSliceOp>());
-      for (tensor::InsertSliceOp insertion : insertions) {
-        Operation *destination = insertion.getDest().getDefiningOp();
-        auto filler = dyn_cast_or_null<linalg::GenericOp>(destination);
-        bool isFresh = isa_and_nonnull<tensor::EmptyOp>(destination) || (filler && filler.getNumDpsInputs() == 0);
-        if (!isFresh || insertion.getDest().hasOneUse())
-          continue;
-        OpBuilder b(insertion);
-        insertion.getDestMutable().assign(b.clone(*destination)->getResult(0));
-      }
+      // CSE shares equal fills and empty tensors; what is written into needs one of its own, or it works on a copy.
+      function.walk([](Operation *op) {
+        if (auto insertion = dyn_cast<tensor::InsertSliceOp>(op))
+          makeOwn(insertion.getDestMutable());
+        else if (auto loop = dyn_cast<core::LoopOp>(op))
+          for (OpOperand &init : loop.getInitialMutable())
+            makeOwn(init);
+      });
     }
   }
 };

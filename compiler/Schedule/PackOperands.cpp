@@ -69,7 +69,12 @@ struct PackOperands : mlc::impl::PackOperandsBase<PackOperands> {
           if (axis != laneAxis)
             permutation.push_back(axis);
         permutation.push_back(laneAxis);
-        OpBuilder b(op);
+        // In front of the loops that do not change the operand.
+        Operation *place = op;
+        while (place->getBlock() != input->get().getParentBlock() &&
+               isa<core::IfOp, core::LoopOp>(place->getParentOp()))
+          place = place->getParentOp();
+        OpBuilder b(place);
         Value copy = transposedCopy(b, op.getLoc(), input->get(), permutation);
         SmallVector<AffineMap> maps = op.getIndexingMapsArray();
         SmallVector<AffineExpr> results;

@@ -1,7 +1,7 @@
 //===- CoreOps.td - the core dialect: mathematics on tensors ------------------------------------------------------===//
 //
 // What every operation means, which types it takes, how it is computed on scalars and how it is differentiated. One file for
-// each family: Elementwise, Shape, Index, Reduce, Contract, Random, Counted; this one holds what they share, and state.
+// each family: Elementwise, Shape, Index, Reduce, Contract, Random, Counted, Control; this one holds what they share, and state.
 #ifndef MLC_CORE_OPS
 #define MLC_CORE_OPS
 include "mlir/IR/BuiltinAttributeInterfaces.td"
@@ -172,4 +172,5 @@ include "dialects/core/Reduce.td"
 include "dialects/core/Contract.td"
 include "dialects/core/Random.td"
 include "dialects/core/Counted.td"
+include "dialects/core/Control.td"
 #endif

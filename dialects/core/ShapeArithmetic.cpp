@@ -1,5 +1,6 @@
 // The part of CoreBuilder that knows sizes: dimensions of tensors, arithmetic on index values, and small integer tensors as lists of
 // index values, so that shape computations of a model never become kernels.
+#include "dialects/core/Control.h"
 #include "dialects/core/CoreBuilder.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -64,9 +65,19 @@ static DimSource sourceOfDim(OpBuilder &b, Value v, int64_t axis) {
     auto type = llvm::cast<RankedTensorType>(v.getType());
     if (!type.isDynamicDim(axis))
       return {b.getIndexAttr(type.getDimSize(axis)), {}, 0};
+    if (Value init = carriedFrom(v); init != v) {
+      v = init;
+      continue;
+    }
     Operation *op = v.getDefiningOp();
     if (!op)
       return {{}, v, axis};
+    if (auto branch = dyn_cast<IfOp>(op))
+      return {branch.getSize(llvm::cast<OpResult>(v).getResultNumber(), axis), {}, 0};
+    if (auto insert = dyn_cast<tensor::InsertSliceOp>(op)) {
+      v = insert.getDest();
+      continue;
+    }
     if (isa<Pointwise, ReverseOp, ScanOp, SortOp, tensor::CastOp>(op)) {
       // Of several operands take one whose size is static, else the first.
       Value next = op->getOperand(0);

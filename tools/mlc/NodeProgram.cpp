@@ -58,7 +58,7 @@ public:
     ModelContext scope(model);
     auto module = importOnnx(model, {}, scope.context);
     std::vector<UnsupportedNode> unsupported;
-    if (!module || mlir::failed(decomposeOnnx(*module, unsupported)))
+    if (!module || mlir::failed(decomposeOnnx(*module, unsupported, /*unrollLoops=*/true)))
       return unsupported.empty() ? scope.error()
                                  : llvm::createStringError(unsupported.front().reason + " is not supported");
     std::vector<reference::Tensor> arguments;

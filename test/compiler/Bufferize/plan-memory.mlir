@@ -205,3 +205,33 @@ module attributes {mlc.weights = [{value = dense<2.0> : tensor<4xf32>}, {value =
     return %zero : i32
   }
 }
+
+// -----
+
+// What a loop's step needs only for itself shares memory with what is needed after the loop; what the loop needs from outside stays for all
+// steps, though it is read early in each.
+// CHECK-LABEL: func.func @steps(
+// CHECK-DAG:     %[[AT0:.*]] = arith.constant 0 : index
+// CHECK:         %[[OUTER:.*]] = rt.buffer %arg0 "arena"[0] at %c0{{.*}} memref<16xf32>
+// CHECK:         scf.for
+// CHECK:           call @use(%[[OUTER]]
+// CHECK:           %[[INNER:.*]] = rt.buffer %arg0 "arena"[0] at %c64{{.*}} memref<16xf32>
+// CHECK:           call @use(%[[INNER]]
+// CHECK:         }
+// CHECK:         rt.buffer %arg0 "arena"[0] at %c0{{.*}} memref<16xf32>
+func.func private @use(memref<16xf32>) attributes {sched.kind = "pointwise"}
+func.func @steps(%call: !llvm.ptr) -> i32 {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c4 = arith.constant 4 : index
+  %outer = memref.alloc() : memref<16xf32>
+  scf.for %i = %c0 to %c4 step %c1 {
+    func.call @use(%outer) : (memref<16xf32>) -> ()
+    %inner = memref.alloc() : memref<16xf32>
+    func.call @use(%inner) : (memref<16xf32>) -> ()
+  }
+  %after = memref.alloc() : memref<16xf32>
+  func.call @use(%after) : (memref<16xf32>) -> ()
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}

@@ -166,3 +166,96 @@ func.func @main(%x: tensor<?x64xf32> {onnx.dims = ["n", ""], onnx.name = "x"}) -
   } -> tensor<?x64xf32>
   return %y, %n : tensor<?x64xf32>, index
 }
+
+// -----
+
+// A loop: its value starts as a copy of the argument in the result's buffer, and since each element is read by the iteration that writes it, the
+// step works in place. The output's part is made where it lies. What serves all steps stands in front.
+// CHECK-LABEL: func.func @loop(
+// CHECK-DAG:     %[[Y:.*]] = rt.buffer %{{.*}} "output"[0] {{.*}} memref<4xf32>
+// CHECK-DAG:     %[[X:.*]] = rt.buffer %{{.*}} "input"[0] {{.*}} memref<4xf32>
+// CHECK:         call @kernel_0(%[[X]], %[[Y]], %{{.*}})
+// CHECK-DAG:     %[[ALL:.*]] = rt.buffer %{{.*}} "output"[1] {{.*}} memref<8x4xf32>
+// CHECK-DAG:     %[[W:.*]] = rt.buffer %{{.*}} "weights"[0]
+// CHECK:         scf.for %[[STEP:.*]] = %c0 to %c8 step %c1 {
+// CHECK-NEXT:      func.call @kernel_1(%[[Y]], %[[W]], %[[Y]], %{{.*}})
+// CHECK-NEXT:      %[[PART:.*]] = memref.subview %[[ALL]][%[[STEP]], 0] [1, 4] [1, 1]
+// CHECK-NEXT:      func.call @kernel_2(%[[Y]], %[[PART]], %{{.*}})
+// CHECK-NEXT:    }
+func.func @loop(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<8x4xf32>) {
+  %c8 = arith.constant 8 : index
+  %small = tensor.empty() : tensor<4xf32>
+  %room = tensor.empty() : tensor<8x4xf32>
+  %w = core.constant dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32>
+  %n, %y:2 = core.loop %c8 carry(%x, %room : tensor<4xf32>, tensor<8x4xf32>) {
+  ^bb0(%step: index, %v: tensor<4xf32>, %all: tensor<8x4xf32>):
+    %s = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
+        ins(%v, %w : tensor<4xf32>, tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "pointwise"} {
+    ^bb0(%l: f32, %r: f32, %o: f32):
+      %a = arith.addf %l, %r : f32
+      linalg.yield %a : f32
+    } -> tensor<4xf32>
+    %e = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
+        ins(%s : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 1 : i64, sched.kind = "pointwise"} {
+    ^bb0(%l: f32, %o: f32):
+      %a = math.exp %l : f32
+      linalg.yield %a : f32
+    } -> tensor<4xf32>
+    %more = tensor.insert_slice %e into %all[%step, 0] [1, 4] [1, 1] : tensor<4xf32> into tensor<8x4xf32>
+    core.yield %s, %more : tensor<4xf32>, tensor<8x4xf32>
+  } -> tensor<4xf32>, tensor<8x4xf32>
+  return %y#0, %y#1 : tensor<4xf32>, tensor<8x4xf32>
+}
+
+// -----
+
+// A step that reads the old value after the new one is made (here: reversed) makes the new one elsewhere.
+// CHECK-LABEL: func.func @elsewhere(
+// CHECK:         %[[Y:.*]] = rt.buffer %{{.*}} "output"[0]
+// CHECK:         scf.while
+// CHECK:         } do {
+// CHECK:           %[[NEW:.*]] = memref.alloc() {{.*}} memref<4xf32>
+// CHECK:           func.call @kernel_1(%[[Y]], %[[NEW]], %{{.*}})
+// CHECK:           func.call @kernel_0(%[[NEW]], %[[Y]], %{{.*}})
+// CHECK:           scf.yield
+func.func @elsewhere(%x: tensor<4xf32>, %c: tensor<i1>, %n: index) -> tensor<4xf32> {
+  %c8 = arith.constant 8 : index
+  %small = tensor.empty() : tensor<4xf32>
+  %s, %y = core.loop %c8 while %c : tensor<i1> carry(%x : tensor<4xf32>) {
+  ^bb0(%step: index, %v: tensor<4xf32>):
+    %r = linalg.generic {indexing_maps = [affine_map<(d0) -> (-d0 + 3)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
+        ins(%v : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "loops"} {
+    ^bb0(%l: f32, %o: f32):
+      linalg.yield %l : f32
+    } -> tensor<4xf32>
+    core.yield %c, %r : tensor<i1>, tensor<4xf32>
+  } -> tensor<4xf32>
+  return %y : tensor<4xf32>
+}
+
+// -----
+
+// A branch makes its result where it will be.
+// CHECK-LABEL: func.func @branch(
+// CHECK-DAG:     %[[Y:.*]] = rt.buffer %{{.*}} "output"[0]
+// CHECK-DAG:     %[[C:.*]] = memref.load %{{.*}}[] : memref<i1>
+// CHECK:         scf.if %[[C]] {
+// CHECK:           func.call @kernel_0(%[[X:.*]], %[[Y]], %{{.*}})
+// CHECK:         } else {
+// CHECK:           func.call @kernel_1(%{{.*}}, %[[Y]], %{{.*}})
+// CHECK:         }
+func.func @branch(%x: tensor<4xf32>, %c: tensor<i1>) -> tensor<4xf32> {
+  %small = tensor.empty() : tensor<4xf32>
+  %y = core.if %c {
+    %e = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
+        ins(%x : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "pointwise"} {
+    ^bb0(%l: f32, %o: f32):
+      %a = math.exp %l : f32
+      linalg.yield %a : f32
+    } -> tensor<4xf32>
+    core.yield %e : tensor<4xf32>
+  } else {
+    core.yield %x : tensor<4xf32>
+  } : tensor<i1> -> tensor<4xf32>
+  return %y : tensor<4xf32>
+}

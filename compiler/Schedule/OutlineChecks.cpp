@@ -1,0 +1,131 @@
+// The part of EntryOutliner that checks at run time what only the run knows: sizes that must agree, indices in range.
+#include "compiler/Schedule/EntryOutliner.h"
+#include "dialects/rt/Rt.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+
+using namespace mlir;
+using namespace mlc;
+
+Value EntryOutliner::dim(int64_t symbol) {
+  Value &value = dims[symbol];
+  if (!value)
+    value = rt::DimOp::create(b, loc, b.getIndexType(), call, symbol);
+  return value;
+}
+
+/// The size as the value that the buffer was made with, where that can be seen.
+OpFoldResult EntryOutliner::sizeOf(Value memref, int64_t axis) {
+  auto type = cast<MemRefType>(memref.getType());
+  if (!type.isDynamicDim(axis))
+    return b.getIndexAttr(type.getDimSize(axis));
+  if (auto buffer = memref.getDefiningOp<rt::BufferOp>())
+    return buffer.getSizes()[type.getDynamicDimIndex(axis)];
+  if (auto alloc = memref.getDefiningOp<memref::AllocOp>())
+    return alloc.getDynamicSizes()[type.getDynamicDimIndex(axis)];
+  if (auto view = memref.getDefiningOp<memref::CastOp>())
+    return sizeOf(view.getSource(), axis);
+  if (auto view = memref.getDefiningOp<memref::SubViewOp>(); view && view.getDroppedDims().none())
+    return view.getMixedSizes()[axis];
+  if (auto view = memref.getDefiningOp<memref::ExpandShapeOp>())
+    return view.getMixedOutputShape()[axis];
+  if (auto view = memref.getDefiningOp<memref::CollapseShapeOp>()) {
+    SmallVector<ReassociationIndices> groups = view.getReassociationIndices();
+    // One dimension among ones is that dimension.
+    auto inner = cast<MemRefType>(view.getSrc().getType());
+    SmallVector<int64_t> moving;
+    llvm::copy_if(groups[axis], std::back_inserter(moving), [&](int64_t i) { return inner.getDimSize(i) != 1; });
+    if (moving.size() == 1)
+      return sizeOf(view.getSrc(), moving[0]);
+  }
+  return b.createOrFold<memref::DimOp>(loc, memref, axis);
+}
+
+Value EntryOutliner::elementCount(Value memref) {
+  Value count = arith::ConstantIndexOp::create(b, loc, 1);
+  for (int64_t axis = 0; axis < cast<MemRefType>(memref.getType()).getRank(); ++axis)
+    count = b.createOrFold<arith::MulIOp>(loc, count, getValueOrCreateConstantIndexOp(b, loc, sizeOf(memref, axis)));
+  return count;
+}
+
+static std::string nodeName(Location loc) {
+  if (auto name = dyn_cast<NameLoc>(loc))
+    return name.getName().str();
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location part : fused.getLocations())
+      if (std::string name = nodeName(part); !name.empty())
+        return name;
+  if (auto at = dyn_cast<CallSiteLoc>(loc))
+    return nodeName(at.getCallee());
+  return "";
+}
+
+/// A message of the node that is being emitted.
+std::string EntryOutliner::withNode(const Twine &message) {
+  std::string name = nodeName(loc);
+  return name.empty() ? message.str() : (name + ": " + message).str();
+}
+
+void EntryOutliner::requireEqual(OpFoldResult x, OpFoldResult y, const Twine &message) {
+  if (x == y || (getConstantIntValue(x) && getConstantIntValue(x) == getConstantIntValue(y)))
+    return;
+  Value left = getValueOrCreateConstantIndexOp(b, loc, x), right = getValueOrCreateConstantIndexOp(b, loc, y);
+  Value equal = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, left, right);
+  rt::CheckOp::create(b, loc, call, equal, b.getStringAttr(withNode(message)), left, right);
+}
+
+void EntryOutliner::requireSameSizes(Value x, Value y) {
+  for (int64_t axis = 0; axis < cast<MemRefType>(x.getType()).getRank(); ++axis)
+    requireEqual(sizeOf(x, axis), sizeOf(y, axis), "sizes %d and %d do not agree");
+}
+
+/// Operands that walk the same loop have the same size along it: otherwise the kernel would leave its buffers.
+void EntryOutliner::checkLoops(linalg::GenericOp op, llvm::function_ref<Value(Value)> bufferOf) {
+  SmallVector<OpFoldResult> known(op.getNumLoops());
+  for (OpOperand &operand : op->getOpOperands()) {
+    Value tensor = op.isDpsInit(&operand) ? Value(op.getTiedOpResult(&operand)) : operand.get();
+    Value memref = bufferOf(tensor);
+    if (!memref)
+      continue;
+    for (auto [axis, expression] : llvm::enumerate(op.getMatchingIndexingMap(&operand).getResults()))
+      if (auto loop = dyn_cast<AffineDimExpr>(expression)) {
+        OpFoldResult size = sizeOf(memref, axis);
+        if (known[loop.getPosition()])
+          requireEqual(known[loop.getPosition()], size, "sizes %d and %d do not agree");
+        else
+          known[loop.getPosition()] = size;
+      }
+  }
+}
+
+/// A loop over the elements in the entry itself: a check that fails returns from there.
+LogicalResult EntryOutliner::emitCheck(core::CheckRangeOp op) {
+  auto memref = memoryOf(op.getX());
+  if (succeeded(memref))
+    memref = contiguous(op.getX(), *memref);
+  auto lower = scalarOf(op.getLower()), upper = scalarOf(op.getUpper());
+  if (failed(memref) || failed(lower) || failed(upper))
+    return failure();
+  int64_t rank = cast<MemRefType>(memref->getType()).getRank();
+  Value flat = *memref;
+  SmallVector<Value> indices;
+  OpBuilder::InsertionGuard guard(b);
+  if (rank > 1)
+    flat = memref::CollapseShapeOp::create(
+        b, loc, flat,
+        ArrayRef<ReassociationIndices>{ReassociationIndices(llvm::to_vector(llvm::seq<int64_t>(0, rank)))});
+  if (rank > 0) {
+    Value zero = arith::ConstantIndexOp::create(b, loc, 0), one = arith::ConstantIndexOp::create(b, loc, 1);
+    auto loop = scf::ForOp::create(b, loc, zero, b.createOrFold<memref::DimOp>(loc, flat, 0), one);
+    b.setInsertionPointToStart(loop.getBody());
+    indices.push_back(loop.getInductionVar());
+  }
+  Value element = arith::IndexCastOp::create(b, loc, b.getIndexType(), memref::LoadOp::create(b, loc, flat, indices));
+  Value notBelow = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, element, *lower);
+  rt::CheckOp::create(b, loc, call, notBelow, b.getStringAttr(op.getWhat() + " %d is below %d"), element, *lower);
+  Value below = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, element, *upper);
+  rt::CheckOp::create(b, loc, call, below, b.getStringAttr(op.getWhat() + " %d is not below %d"), element, *upper);
+  return success();
+}
