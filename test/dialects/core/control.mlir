@@ -36,11 +36,11 @@ func.func @known(%x: tensor<4xf32>) -> tensor<4xf32> {
 // -----
 // The second value never changes, the third is never read, the condition always holds, and the size of the first is that of the argument.
 // CHECK-LABEL: func.func @carried
-// CHECK:         %[[N:.*]] = tensor.dim %arg1, %c0
 // CHECK:         %[[STEPS:.*]], %[[Y:.*]] = core.loop %arg0 carry(%arg1 : tensor<?xf32>) {
 // CHECK-NEXT:    ^bb0(%{{.*}}: index, %[[V:.*]]: tensor<?xf32>):
 // CHECK-NEXT:      %[[W:.*]] = core.add %[[V]], %arg2
 // CHECK-NEXT:      core.yield %[[W]] : tensor<?xf32>
+// CHECK:         %[[N:.*]] = tensor.dim %arg1, %c0
 // CHECK:         return %[[Y]], %[[STEPS]], %[[N]]
 func.func @carried(%n: index, %x: tensor<?xf32>, %z: tensor<?xf32>) -> (tensor<?xf32>, index, index) {
   %c = core.constant dense<true> : tensor<i1>
