@@ -22,6 +22,10 @@ static bool isPerChannel(Node &n, int64_t i, StringRef what) {
          n.elementIs(i, kFloat, what);
 }
 
+/// The input in a type whose squares and sums do not overflow, and a result back in the input's type.
+static Expr widened(Node &n) { return convert(n.b, n.in(0), accumulatorOf(n.element(0))); }
+static Expr narrowed(Node &n, Expr y) { return convert(n.b, y, n.element(0)); }
+
 // ---- batch ------------------------------------------------------------------------------------------------------------
 
 // x * a + (bias - mean * a) with a = scale / sqrt(variance + epsilon): one multiplication and one addition.
@@ -47,14 +51,15 @@ static Values batchNormalization(Node &n, CoreBuilder &b) {
   }
   SmallVector<int64_t> axes = {0};
   axes.append(countingFrom(2, rank - 2));
-  Moments m = moments(x, axes);
+  Expr wide = widened(n);
+  Moments m = moments(wide, axes);
   auto running = [&](int64_t i, Expr now) {
     Type type = n.element(i);
     return n.in(i)*momentum + convert(b, b.squeeze(now, axes), type) * (1 - momentum);
   };
-  Expr y = standardized(x, m, epsilon) * perChannel(convert(b, n.in(1), element), rank) +
-           perChannel(convert(b, n.in(2), element), rank);
-  return {y, running(3, m.mean), running(4, m.variance)};
+  auto channel = [&](int64_t i) { return perChannel(convert(b, n.in(i), accumulatorOf(element)), rank); };
+  Expr y = standardized(wide, m, epsilon) * channel(1) + channel(2);
+  return {narrowed(n, y), running(3, m.mean), running(4, m.variance)};
 }
 
 // ---- instances, layers and groups ---------------------------------------------------------------------------------------
@@ -66,8 +71,10 @@ static Values instanceNormalization(Node &n, CoreBuilder &b) {
   if (!n.ranked(0, 3, 1 << 20, "the input") || !isPerChannel(n, 1, "scale") || !isPerChannel(n, 2, "bias") ||
       !n.sameElement({x, scale, bias}))
     return failure();
-  Moments m = moments(x, countingFrom(2, rank - 2));
-  return standardized(x, m, n.f32("epsilon", 1e-5f)) * perChannel(scale, rank) + perChannel(bias, rank);
+  Expr wide = widened(n);
+  auto channel = [&](Expr value) { return perChannel(convert(b, value, accumulatorOf(n.element(0))), rank); };
+  Expr y = standardized(wide, moments(wide, countingFrom(2, rank - 2)), n.f32("epsilon", 1e-5f));
+  return narrowed(n, y * channel(scale) + channel(bias));
 }
 
 /// The type that stash_type names, for the computation.
@@ -141,32 +148,32 @@ static Values groupNormalization(Node &n, CoreBuilder &b) {
 }
 
 static Values meanVarianceNormalization(Node &n, CoreBuilder &b) {
-  Expr x = n.in(0);
+  Expr x = widened(n);
   auto axes = n.axes(n.ints("axes", {0, 2, 3}), n.rank(0));
   if (!axes)
     return failure();
   llvm::sort(*axes);
   Moments m = moments(x, *axes);
-  return (x - m.mean) / (b.sqrt(m.variance) + 1e-9);
+  return narrowed(n, (x - m.mean) / (b.sqrt(m.variance) + 1e-9));
 }
 
 // ---- norms ------------------------------------------------------------------------------------------------------------
 
 // x / |x|_p; 0 where the norm is.
 static Values lpNormalization(Node &n, CoreBuilder &b) {
-  Expr x = n.in(0);
+  Expr x = widened(n);
   int64_t p = n.i64("p", 2);
   auto axis = n.axis("axis", -1, n.rank(0));
   if (!axis || !n.check(p == 1 || p == 2, "p is {0}", p))
     return failure();
   Expr norm = p == 1 ? b.reduce(Reduction::Sum, b.abs(x), {*axis}, true)
                      : b.sqrt(b.reduce(Reduction::Sum, x * x, {*axis}, true));
-  return b.select(b.compare(core::Comparison::EQ, norm, 0.0), b.splatLike(0, x), x / norm);
+  return narrowed(n, b.select(b.compare(core::Comparison::EQ, norm, 0.0), b.splatLike(0, x), x / norm));
 }
 
 // x / (bias + alpha / size * (sum of squares of `size` channels around))^beta
 static Values localResponseNormalization(Node &n, CoreBuilder &b) {
-  Expr x = n.in(0);
+  Expr x = widened(n);
   int64_t size = n.i64("size", 0), rank = n.rank(0);
   double alpha = n.f32("alpha", 1e-4f), beta = n.f32("beta", 0.75), bias = n.f32("bias", 1);
   if (!n.check(size > 0 && size < (1 << 30), "size is {0}", size) || !n.ranked(0, 2, 1 << 20, "the input"))
@@ -180,7 +187,7 @@ static Values localResponseNormalization(Node &n, CoreBuilder &b) {
   w.padLow[1] = (size - 1) / 2;
   w.padHigh[1] = size / 2;
   Expr base = b.windowReduce(Reduction::Sum, x * x, w) * (alpha / double(size)) + bias;
-  return x / b.binary("pow", base, b.splat(beta, n.element(0)));
+  return narrowed(n, x / b.binary("pow", base, b.splat(beta, accumulatorOf(n.element(0)))));
 }
 
 // ---- dropout ------------------------------------------------------------------------------------------------------------

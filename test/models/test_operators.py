@@ -239,6 +239,13 @@ for dtype in (np.int32, np.int64):
     case(f"Less {name}", 13, [a, a[::-1].copy()])
     case(f"ArgMin {name}", 13, [a], axis=1)
 
+# Squares of float16 above 256 overflow it: what is summed up has to be wider.
+BIG = (random(2, 6, 7, 9) * 1000).astype(F16)
+case("InstanceNormalization big", 6, [BIG, constant([1, 2, 3, 4, 5, 6], F16), constant([0] * 6, F16)], wide=True)
+case("MeanVarianceNormalization big", 9, [BIG], wide=True)
+case("LpNormalization big", 22, [BIG], axis=1, wide=True)
+case("LRN big", 13, [BIG], size=3, wide=True)
+
 
 def is_float(dtype):
     return np.dtype(dtype) in TOLERANCE
