@@ -5,6 +5,7 @@
 // as large as the largest buffer that lives in it; slot sizes and their sum are computed at entry. A size that is read from data
 // counts with its upper bound (SizeBounds.h).
 #include "compiler/Bufferize/SizeBounds.h"
+#include "compiler/Bufferize/SizeOverflow.h"
 #include "compiler/Emit/Artifact.h"
 #include "compiler/Passes.h"
 #include "compiler/Schedule/Kernels.h"
@@ -54,6 +55,7 @@ private:
   void assignSlots();
   FailureOr<Value> dynamicBytes(Buffer &buffer, SizeBounds &bounds, OpBuilder &builder);
   FailureOr<SmallVector<Value>> slotOffsets(SizeBounds &bounds, OpBuilder &builder);
+  Value arenaBytes(func::FuncOp sizes, ArrayRef<Value> offsets, OpBuilder &builder);
   LogicalResult emitSizes();
 
   func::FuncOp entry;
@@ -172,6 +174,18 @@ FailureOr<SmallVector<Value>> EntryPlanner::slotOffsets(SizeBounds &bounds, OpBu
   return offsets;
 }
 
+/// The last of `offsets`, which are sums; -1 if they or the other numbers in `sizes` are more than 64 bits hold.
+Value EntryPlanner::arenaBytes(func::FuncOp sizes, ArrayRef<Value> offsets, OpBuilder &builder) {
+  Value tooLarge = productOverflows(sizes, builder);
+  Value zero = arith::ConstantIndexOp::create(builder, loc, 0);
+  for (Value offset : offsets) { // of two addends without a sign, so the first sum that is too large has one
+    Value isNegative = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, offset, zero);
+    tooLarge = arith::OrIOp::create(builder, loc, tooLarge, isNegative);
+  }
+  Value none = arith::ConstantIndexOp::create(builder, loc, -1);
+  return arith::SelectOp::create(builder, loc, tooLarge, none, offsets.back());
+}
+
 /// func @<entry>_sizes(%dims, %result): result[0] = arena bytes, then the shapes of the results.
 LogicalResult EntryPlanner::emitSizes() {
   auto pointer = LLVM::LLVMPointerType::get(entry.getContext());
@@ -188,14 +202,13 @@ LogicalResult EntryPlanner::emitSizes() {
   auto offsets = slotOffsets(bounds, top);
   if (failed(offsets))
     return failure();
-  int64_t position = 0;
+  int64_t position = 1; // the arena's size comes first, and can be told when all others are computed
   auto store = [&](Value value) {
     Value integer = arith::IndexCastOp::create(top, loc, top.getI64Type(), value);
     Value address = LLVM::GEPOp::create(top, loc, pointer, top.getI64Type(), sizes.getArgument(1),
                                         ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(position++)});
     LLVM::StoreOp::create(top, loc, integer, address);
   };
-  store(offsets->back());
   size_t dynamic = 0;
   for (Attribute shape : marker->getAttrOfType<ArrayAttr>("mlc.shapes"))
     for (int64_t size : cast<DenseI64ArrayAttr>(shape).asArrayRef()) {
@@ -215,6 +228,8 @@ LogicalResult EntryPlanner::emitSizes() {
       }
       store(interval.upper);
     }
+  position = 0;
+  store(arenaBytes(sizes, *offsets, top));
   func::ReturnOp::create(top, loc);
   return success();
 }

@@ -137,14 +137,14 @@ private:
             forwardWithProgram("workspace_size", i64, {pointer}),
             forwardWithProgram("output_shapes", i32, {pointer, pointer}),
             forwardWithProgram("create", i32, {pointer, pointer}),
-            runtime("mlc_rt_destroy", Type::getVoidTy(context), {pointer}),
+            forwardHandle("destroy", Type::getVoidTy(context), {pointer}),
             callTensors("run", 0),
             callTensors("train_step", 1),
-            runtime("mlc_rt_param", i32, {pointer, pointer, pointer}),
-            runtime("mlc_rt_save", i32, {pointer, pointer}),
-            runtime("mlc_rt_load", i32, {pointer, pointer}),
-            runtime("mlc_rt_last_error", pointer, {pointer}),
-            runtime("mlc_rt_result_shapes", i32, {pointer, pointer})};
+            forwardHandle("param", i32, {pointer, pointer, pointer}),
+            forwardHandle("save", i32, {pointer, pointer}),
+            forwardHandle("load", i32, {pointer, pointer}),
+            forwardHandle("last_error", pointer, {pointer}),
+            forwardHandle("result_shapes", i32, {pointer, pointer})};
   }
 
   void checkLayout(StructType *model, StructType *programType) {
@@ -182,6 +182,35 @@ private:
     Value *result = b.CreateCall(callee, arguments);
     from->getReturnType()->isVoidTy() ? b.CreateRetVoid() : b.CreateRet(result);
   }
+  /// Lets null and the handles of this model pass. Any other is refused, because it has other inputs, and perhaps another
+  /// version of the runtime: all that versions agree on is that a handle begins with its program.
+  void refuseOthersHandles(Function *function, IRBuilder<> &b) {
+    auto *check = BasicBlock::Create(context, "", function), *refuse = BasicBlock::Create(context, "", function),
+         *pass = BasicBlock::Create(context, "", function);
+    Value *handle = function->getArg(0);
+    b.CreateCondBr(b.CreateIsNull(handle), pass, check);
+    b.SetInsertPoint(check);
+    b.CreateCondBr(b.CreateICmpEQ(b.CreateLoad(pointer, handle), program), pass, refuse);
+    b.SetInsertPoint(refuse);
+    Type *result = function->getReturnType();
+    if (result->isVoidTy())
+      b.CreateRetVoid();
+    else
+      b.CreateRet(result->isPointerTy() ? text("the handle is not one of the model \"" + artifact.name + "\"")
+                                        : count(MLC_INVALID_ARGUMENT));
+    b.SetInsertPoint(pass);
+  }
+  /// A function of mlc_model that is given a handle.
+  Function *forwardHandle(StringRef name, Type *result, ArrayRef<Type *> parameters) {
+    Function *function = define("mlc." + name, result, parameters, GlobalValue::InternalLinkage);
+    IRBuilder<> b(BasicBlock::Create(context, "", function));
+    refuseOthersHandles(function, b);
+    SmallVector<Value *> arguments;
+    for (Argument &argument : function->args())
+      arguments.push_back(&argument);
+    forward(function, runtime(("mlc_rt_" + name).str(), result, parameters), arguments, b);
+    return function;
+  }
   /// A function of mlc_model whose runtime counterpart also takes the program.
   Function *forwardWithProgram(StringRef name, Type *result, ArrayRef<Type *> parameters) {
     SmallVector<Type *> types{pointer};
@@ -200,6 +229,7 @@ private:
     Function *function =
         define("mlc." + name + "_tensors", i32, {pointer, pointer, pointer}, GlobalValue::InternalLinkage);
     IRBuilder<> b(BasicBlock::Create(context, "", function));
+    refuseOthersHandles(function, b);
     forward(function, callee, {function->getArg(0), count(training), function->getArg(1), function->getArg(2)}, b);
     return function;
   }
@@ -222,11 +252,13 @@ private:
     SmallVector<Type *> parameters(1 + !artifact.symbols.empty() + inputs + outputs, pointer);
     Function *function = addExported(suffix, i32, parameters);
     IRBuilder<> b(BasicBlock::Create(context, "", function));
+    refuseOthersHandles(function, b);
     unsigned next = 1;
     Value *dims = artifact.symbols.empty() ? static_cast<Value *>(null) : function->getArg(next++);
     auto pack = [&](size_t size) {
       auto *type = ArrayType::get(pointer, std::max<size_t>(size, 1));
-      Value *memory = b.CreateAlloca(type);
+      BasicBlock &first = function->getEntryBlock(); // elsewhere it would be a stack that grows
+      Value *memory = IRBuilder<>(&first, first.begin()).CreateAlloca(type);
       for (size_t index = 0; index < size; ++index)
         b.CreateStore(function->getArg(next++), b.CreateConstInBoundsGEP2_64(type, memory, 0, index));
       return memory;
@@ -246,15 +278,15 @@ private:
       addForward("output_shapes", module.getFunction("mlc.output_shapes"));
     }
     addForward("create", module.getFunction("mlc.create"));
-    addForward("destroy", module.getFunction("mlc_rt_destroy"));
-    addForward("last_error", module.getFunction("mlc_rt_last_error"));
+    addForward("destroy", module.getFunction("mlc.destroy"));
+    addForward("last_error", module.getFunction("mlc.last_error"));
     if (artifact.hasBoundedOutputs())
-      addForward("result_shapes", module.getFunction("mlc_rt_result_shapes"));
+      addForward("result_shapes", module.getFunction("mlc.result_shapes"));
     addCall("run", 0, artifact.inputs.size(), artifact.outputs.size());
     if (artifact.trainable) {
       addCall("train_step", 1, artifact.trainInputs.size(), artifact.trainOutputs.size());
       for (StringRef name : {"param", "save", "load"})
-        addForward(name, module.getFunction(("mlc_rt_" + name).str()));
+        addForward(name, module.getFunction(("mlc." + name).str()));
     }
     addReflection(artifact.name + "_mlc_model_v1");
     if (kind == mlc::EmitKind::Library)

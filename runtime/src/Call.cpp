@@ -5,6 +5,7 @@
 #include "Device.h"
 #include "Element.h"
 
+#include <stdio.h>
 #include <string.h>
 
 namespace mlc {
@@ -21,8 +22,6 @@ mlc_status beginCall(mlc_handle *handle, bool training, Signature *signature) {
 
 mlc_status computeSizes(mlc_handle *handle, const Signature &signature, const int64_t *dims) {
   signature.sizes(dims, handle->sizes);
-  if (handle->sizes[0] < 0)
-    return fail(handle, MLC_INVALID_ARGUMENT, "these dimensions need more workspace than can be addressed");
   const int64_t *size = handle->sizes + 1;
   for (int32_t index = 0; index < signature.outputCount; ++index) {
     const mlc_value_info &info = signature.outputs[index];
@@ -48,8 +47,9 @@ static mlc_status checkPointer(mlc_handle *handle, const char *role, const mlc_v
 }
 
 static bool overlap(const void *a, int64_t aBytes, const void *b, int64_t bBytes) {
-  uintptr_t aBegin = (uintptr_t)a, bBegin = (uintptr_t)b;
-  return aBytes && bBytes && aBegin < bBegin + (uintptr_t)bBytes && bBegin < aBegin + (uintptr_t)aBytes;
+  uintptr_t aBegin = (uintptr_t)a, bBegin = (uintptr_t)b; // their ends may be more than an address holds
+  return aBytes && bBytes &&
+         (aBegin < bBegin ? bBegin - aBegin < (uintptr_t)aBytes : aBegin - bBegin < (uintptr_t)bBytes);
 }
 
 static mlc_status failTooLarge(mlc_handle *handle, const char *role, const mlc_value_info &info) {
@@ -97,6 +97,18 @@ static mlc_status checkOutputs(mlc_handle *handle, const Signature &signature, c
   return MLC_OK;
 }
 
+/// `with batch = 4611686018427387904, length = 2 the workspace is larger ...`
+static mlc_status failDimensions(mlc_handle *handle, const int64_t *dims) {
+  const mlc_model &model = handle->program->model;
+  char names[512] = "";
+  size_t length = 0;
+  for (int32_t index = 0; index < model.symbol_count && length < sizeof(names); ++index)
+    length += (size_t)snprintf(names + length, sizeof(names) - length, "%s%s = %lld", index ? ", " : "",
+                               model.symbols[index], (long long)dims[index]);
+  return fail(handle, MLC_INVALID_ARGUMENT,
+              "with %s the workspace is larger than the address space, or a size is negative", names);
+}
+
 static mlc_status runEntry(mlc_handle *handle, const Signature &signature, const int64_t *dims,
                            const void *const *inputs, void *const *outputs, void *arena) {
   int64_t count = sizesCount(signature) - 1;
@@ -126,6 +138,8 @@ mlc_status execute(mlc_handle *handle, const Signature &signature, const int64_t
                    void *const *outputs) {
   if (mlc_status status = checkInputs(handle, signature, dims, inputs))
     return status;
+  if (handle->sizes[0] < 0)
+    return failDimensions(handle, dims);
   if (mlc_status status = checkOutputs(handle, signature, inputs, outputs))
     return status;
   DeviceScope scope(handle);

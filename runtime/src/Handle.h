@@ -18,7 +18,7 @@ struct Signature {
 } // namespace mlc
 
 struct mlc_handle {
-  const mlc_program *program;
+  const mlc_program *program;   // first in every version: generated code compares it (compiler/Emit/Program.cpp)
   mlc_options options;          // a copy; allocate and release are never null
   mlc_parallel_for parallelFor; // never null
   void *poolArgument;           // first argument of parallelFor

@@ -14,7 +14,7 @@ static const mlc_value_info sumOutputs[] = {{"sum", MLC_FLOAT32, 2, sumDims}, {"
 static const char *const sumSymbols[] = {"N", "M"};
 
 static void sumSizes(const int64_t *dims, int64_t *result) {
-  result[0] = (int64_t)(64 + 16 * (uint64_t)dims[0]); // wraps for hostile sizes, as generated code does
+  result[0] = (int64_t)(64 + 16 * (uint64_t)dims[0]); // wraps for hostile sizes; generated code gives -1
   result[1] = dims[0];
   result[2] = 4;
   result[3] = 1;

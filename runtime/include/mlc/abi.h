@@ -33,8 +33,8 @@ typedef struct mlc_call {
 /// A compiled entry point; returns an mlc_status.
 typedef int32_t (*mlc_entry)(const mlc_call *call);
 
-/// Computes sizes from dims: result[0] = workspace bytes, then every output's shape, one after the other; a size that
-/// only the data tells as its upper bound.
+/// Computes sizes from dims: result[0] = workspace bytes, -1 if 64 bits do not hold them, then every output's shape, one
+/// after the other; a size that only the data tells as its upper bound.
 typedef void (*mlc_sizes)(const int64_t *dims, int64_t *result);
 
 /// A parameter or optimizer slot inside the state. Slots do not overlap; `bytes` is the exact size of the tensor. A

@@ -77,7 +77,8 @@ module {
 // -----
 
 // A dynamic buffer gets a slot behind the static ones; a slot is as large as the larger of its tenants. @main_sizes computes the
-// same sum from the symbols alone, and the shapes of the results; no number of bytes is known at compile time.
+// same sum from the symbols alone, -1 if it or a product overflows, and the shapes of the results; no number of bytes is known at
+// compile time.
 // CHECK-NOT:   mlc.arena_bytes
 // CHECK-LABEL: func.func @main_sizes(
 // CHECK-SAME:    %[[DIMS:.*]]: !llvm.ptr, %[[RESULT:.*]]: !llvm.ptr)
@@ -86,13 +87,19 @@ module {
 // CHECK:         %[[N:.*]] = rt.dim %[[CALL]][0]
 // CHECK:         %[[SLOT:.*]] = arith.maxui
 // CHECK:         %[[SUM:.*]] = arith.addi %c64{{.*}}, %[[SLOT]]
-// CHECK:         %[[BYTES:.*]] = arith.index_cast %[[SUM]]
-// CHECK:         %[[FIRST:.*]] = llvm.getelementptr %[[RESULT]][0]
-// CHECK:         llvm.store %[[BYTES]], %[[FIRST]]
 // CHECK:         arith.index_cast %[[N]]
 // CHECK:         llvm.getelementptr %[[RESULT]][1]
 // CHECK:         arith.index_cast %c4
 // CHECK:         llvm.getelementptr %[[RESULT]][2]
+// CHECK:         %[[LOW:.*]], %[[HIGH:.*]] = arith.mulsi_extended
+// CHECK:         %[[SIGN:.*]] = arith.shrsi %[[LOW]], %c63
+// CHECK:         arith.cmpi ne, %[[HIGH]], %[[SIGN]]
+// CHECK:         %[[NEGATIVE:.*]] = arith.cmpi slt, %[[SUM]], %c0
+// CHECK:         %[[OVERFLOW:.*]] = arith.ori %{{.*}}, %[[NEGATIVE]]
+// CHECK:         %[[CHECKED:.*]] = arith.select %[[OVERFLOW]], %c-1{{.*}}, %[[SUM]]
+// CHECK:         %[[BYTES:.*]] = arith.index_cast %[[CHECKED]]
+// CHECK:         %[[FIRST:.*]] = llvm.getelementptr %[[RESULT]][0]
+// CHECK:         llvm.store %[[BYTES]], %[[FIRST]]
 // CHECK-LABEL: func.func @main(
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %c0{{.*}} memref<16xf32>
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %[[SLOT:c64.*]] sizes(%{{.*}}) {{.*}} memref<?x4xf32>
