@@ -200,11 +200,18 @@ private:
     return at(n.in(i), isBatchFirst ? 1 : 0, d);
   }
 
-  /// X W' for all steps, [steps, batch, gates * hidden], with all biases that may be added there.
+  /// X W' for all steps, [steps, batch, gates * hidden], with all biases that may be added there. One matrix of steps * batch rows:
+  /// tiles are full whichever of the two is 1.
   Expr inputShare(int64_t d, Direction &tensors) {
-    Expr inputs = timesTransposed(x, at(n.in(1), 0, d));
-    if (!n.has(3))
-      return inputs;
+    Expr rows = b.reshape(x, {b.indexProduct(count, batch), b.dim(x, 2)});
+    Expr inputs = timesTransposed(rows, at(n.in(1), 0, d));
+    if (n.has(3))
+      inputs = inputs + inputBias(d, tensors);
+    return b.reshape(inputs, {count, batch, index(cell.gates * hidden)});
+  }
+
+  /// All biases that may be added to X W'; the others become the state's.
+  Expr inputBias(int64_t d, Direction &tensors) {
     int64_t rows = cell.gates * hidden, early = (cell.gates - cell.lateBiasGates) * hidden;
     Expr both = at(n.in(3), 0, d), bias = part(both, 0, index(0), index(rows));
     if (early == rows) {
@@ -214,7 +221,7 @@ private:
       bias = b.concat({sum, part(bias, 0, index(early), index(rows - early))}, 0);
       tensors.stateBias = part(both, 0, index(rows + early), index(rows - early));
     }
-    return inputs + bias;
+    return bias;
   }
 
   bool runDirection(int64_t d, StepFunction step) {

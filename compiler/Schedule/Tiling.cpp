@@ -83,6 +83,11 @@ static int64_t chooseRowLoop(const LoopNest &nest, int64_t laneLoop) {
   return best;
 }
 
+bool mlc::widensForFewRows(int64_t vectors, int64_t lanes, int64_t rowSize, int64_t laneSize) {
+  return rowSize == kUnknown && vectors == 2 && lanes > 1 &&
+         (laneSize == kUnknown || laneSize >= kFewRowsWidening * vectors * lanes);
+}
+
 static Tiling planContract(const LoopNest &nest, const Machine &machine) {
   Tiling tiling;
   tiling.task.assign(nest.loops.size(), 0);
@@ -111,6 +116,8 @@ static Tiling planContract(const LoopNest &nest, const Machine &machine) {
   double tasks = 1;
   double tasksWanted = std::min<double>(work / machine.taskOpsMin, machine.tasksMin);
   int64_t panel = tiling.lanes * tiling.vectors;
+  if (tiling.rowLoop >= 0 && widensForFewRows(tiling.vectors, tiling.lanes, nest.loops[tiling.rowLoop].size, laneSize))
+    panel *= kFewRowsWidening;
   if (tiling.laneLoop >= 0 && sizeOr(laneSize, kTypicalSize) > panel) {
     tiling.task[tiling.laneLoop] = panel;
     tasks *= llvm::divideCeil(sizeOr(laneSize, kTypicalSize), panel);

@@ -49,5 +49,10 @@ struct Tiling {
 
 Tiling planTiling(const LoopNest &nest, const Machine &machine);
 
+/// Rows that only the run knows may turn out to be this few; the generator then makes tiles of so many times the vectors.
+inline constexpr int64_t kFewRows = 2, kFewRowsWidening = 2;
+/// Whether a contraction with a tile of `vectors` gets that second form.
+bool widensForFewRows(int64_t vectors, int64_t lanes, int64_t rowSize, int64_t laneSize);
+
 } // namespace mlc
 #endif

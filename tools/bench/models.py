@@ -18,8 +18,9 @@ import realistic  # noqa: E402
 
 FILES = {"digits": ROOT / "examples/digits/digits.onnx", "bert-small": ROOT / "test/models/bert-small/legacy.onnx",
          "bert-small-dynamo": ROOT / "test/models/bert-small/dynamo.onnx"}
-BUILDERS = {"bert-base": grown.bert_base, "gpt2": grown.gpt2, "mobilenetv2": networks.mobilenetv2}
-SETS = {"networks": ["resnet50", "bert-base", "gpt2", "squeezenet", "mobilenetv2", "bert-small", "digits"],
+BUILDERS = {"bert-base": grown.bert_base, "gpt2": grown.gpt2, "mobilenetv2": networks.mobilenetv2,
+            "lstm": lambda: networks.recurrent("LSTM"), "gru": lambda: networks.recurrent("GRU")}
+SETS = {"networks": ["resnet50", "bert-base", "gpt2", "squeezenet", "mobilenetv2", "lstm", "gru", "bert-small", "digits"],
         "matmul": networks.MATMULS, "conv": networks.CONVS}
 SIZES = {"batch": 1, "sequence": 128}  # of symbolic dimensions, unless --dim says otherwise; others are 1
 SIZES_OF = {"bert-small": {"sequence": 64}, "bert-small-dynamo": {"sequence": 64},

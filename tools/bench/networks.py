@@ -80,6 +80,31 @@ def mobilenetv2():
     return net.model({"image": ["batch", 3, 224, 224]}, {"logits": ["batch", 1000]})
 
 
+# Recurrent ------------------------------------------------------------------------------------------------------------
+
+
+def recurrent(operator, inputs=128, hidden=256, layers=2, classes=10):
+    """A classifier of sequences as PyTorch exports it: layers of LSTM or GRU over [sequence, batch, features], and a dense layer on
+    the last step."""
+    net, gates = Network(), {"LSTM": 4, "GRU": 3}[operator]
+    deviation = hidden ** -0.5 / 2
+
+    def weight(name, *shape):
+        return net.weight(name, normal(f"{operator}.{name}", shape, deviation))
+
+    x = "features"
+    for layer in range(layers):
+        width = hidden if layer else inputs
+        weights = [weight(f"w{layer}", 1, gates * hidden, width), weight(f"r{layer}", 1, gates * hidden, hidden),
+                   weight(f"b{layer}", 1, 2 * gates * hidden)]
+        attributes = {"linear_before_reset": 1} if operator == "GRU" else {}
+        x = net.node(operator, [x, *weights], hidden_size=hidden, **attributes)
+        x = net.node("Squeeze", [x, net.weight(f"direction{layer}", np.array([1]))])
+    last = net.node("Gather", [x, net.weight("last", np.int64(-1))], axis=0)
+    net.nodes.append(helper.make_node("Gemm", [last, weight("dense", classes, hidden), weight("bias", classes)], ["logits"], transB=1))
+    return net.model({"features": ["sequence", "batch", inputs]}, {"logits": ["batch", classes]})
+
+
 # single operators -----------------------------------------------------------------------------------------------------
 
 MATMUL = re.compile(r"matmul-(\d+)x(\d+)x(\d+)")

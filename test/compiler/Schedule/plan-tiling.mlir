@@ -14,7 +14,7 @@
 // thread with a tile of 2 x 2: there would be too few threads with 4 x 4.
 // CHECK-LABEL: @matmul(
 // AVX512-SAME:  task = [0, 32, 0], lanes = 16, vectors = 2, rows = 8,
-// AVX2-SAME:    task = [0, 16, 0], lanes = 8, vectors = 2, rows = 6,
+// AVX2-SAME:    task = [72, 32, 0], lanes = 8, vectors = 2, rows = 6,
 // SSE2-SAME:    task = [0, 8, 0], lanes = 4, vectors = 2, rows = 6,
 // CUDA-SAME:    task = [2, 2, 1], lanes = 1, vectors = 2, rows = 2,
 func.func private @matmul(%x: memref<128x768xf32>, %w: memref<768x768xf32>, %y: memref<128x768xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract"} {
@@ -41,10 +41,10 @@ func.func private @rows_49(%x: memref<49x256xf32>, %w: memref<256x256xf32>, %y: 
   return
 }
 
-// An unknown number of rows takes the largest tile; a task is 4 of them, or a multiple, unless the panels are tasks enough.
+// An unknown number of rows takes the largest tile; a task is 4 of them, or a multiple. Panels go in pairs: there may be few rows.
 // CHECK-LABEL: @rows_unknown(
-// AVX512-SAME:  task = [64, 32, 0], lanes = 16, vectors = 2, rows = 8,
-// AVX2-SAME:    task = [0, 16, 0], lanes = 8, vectors = 2, rows = 6,
+// AVX512-SAME:  task = [32, 64, 0], lanes = 16, vectors = 2, rows = 8,
+// AVX2-SAME:    task = [72, 32, 0], lanes = 8, vectors = 2, rows = 6,
 func.func private @rows_unknown(%x: memref<?x256xf32>, %w: memref<256x256xf32>, %y: memref<?x256xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract"} {
   linalg.generic {indexing_maps = [#lhs, #rhs, #out], iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<?x256xf32>, memref<256x256xf32>) outs(%y : memref<?x256xf32>) {
   ^bb0(%l: f32, %r: f32, %o: f32):
