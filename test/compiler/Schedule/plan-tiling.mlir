@@ -14,7 +14,7 @@
 // thread with a tile of 2 x 2: there would be too few threads with 4 x 4.
 // CHECK-LABEL: @matmul(
 // AVX512-SAME:  task = [0, 32, 0], lanes = 16, vectors = 2, rows = 8,
-// AVX2-SAME:    task = [72, 32, 0], lanes = 8, vectors = 2, rows = 6,
+// AVX2-SAME:    task = [0, 16, 0], lanes = 8, vectors = 2, rows = 6,
 // SSE2-SAME:    task = [0, 8, 0], lanes = 4, vectors = 2, rows = 6,
 // CUDA-SAME:    task = [2, 2, 1], lanes = 1, vectors = 2, rows = 2,
 func.func private @matmul(%x: memref<128x768xf32>, %w: memref<768x768xf32>, %y: memref<128x768xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract"} {
