@@ -2,7 +2,6 @@
 // clamped, writes outside are dropped.
 #include "compiler/Reference/Interpreter.h"
 #include "llvm/ADT/TypeSwitch.h"
-#include <cmath>
 
 using namespace mlir;
 
@@ -114,14 +113,6 @@ Tensor scatterElements(core::ScatterElementsOp op, Operands operands) {
   return y;
 }
 
-/// NaN counts as larger than everything.
-bool isBefore(const Tensor &x, int64_t a, int64_t b) {
-  if (!x.element.isReal())
-    return isLess(x.element, x.integers()[a], x.integers()[b]);
-  double p = x.reals()[a], q = x.reals()[b];
-  return std::isnan(q) ? !std::isnan(p) : p < q;
-}
-
 } // namespace
 
 Result evaluateIndexed(Operation *op, Operands operands, const Interpreter &) {
@@ -132,28 +123,6 @@ Result evaluateIndexed(Operation *op, Operands operands, const Interpreter &) {
       .Case([&](core::ScatterNdOp op) { return scatterNd(op, operands); })
       .Case([&](core::ScatterElementsOp op) { return scatterElements(op, operands); })
       .Default([](Operation *) { return std::nullopt; });
-}
-
-std::pair<Tensor, Tensor> evaluateSort(Operation *op, const Tensor &x) {
-  auto sort = cast<core::SortOp>(op);
-  int64_t axis = sort.getAxis(), size = x.shape[axis], stride = x.strides()[axis];
-  Tensor values(x.element, x.shape), positions(Element{Element::Signed, 64, nullptr}, x.shape);
-  Shape outer = x.shape;
-  outer[axis] = 1;
-  std::vector<int64_t> order(size);
-  walk<1>(outer, {x.strides()}, {0}, [&](auto at) {
-    for (int64_t i = 0; i < size; ++i)
-      order[i] = i;
-    std::stable_sort(order.begin(), order.end(), [&](int64_t i, int64_t j) {
-      int64_t a = at[0] + i * stride, b = at[0] + j * stride;
-      return sort.getDescending() ? isBefore(x, b, a) : isBefore(x, a, b);
-    });
-    for (int64_t i = 0; i < size; ++i) {
-      values.copyWord(at[0] + i * stride, x, at[0] + order[i] * stride);
-      positions.integers()[at[0] + i * stride] = order[i];
-    }
-  });
-  return {values, positions};
 }
 
 } // namespace mlc::reference

@@ -8,13 +8,14 @@ using namespace mlir;
 
 namespace mlc::reference {
 
-FailureOr<SmallVector<Tensor>> Interpreter::run(func::FuncOp function, Operands arguments) {
+FailureOr<Results> Interpreter::run(func::FuncOp function, Operands arguments) {
   Block &body = function.getBody().front();
   for (auto [argument, tensor] : llvm::zip_equal(body.getArguments(), arguments))
     tensors[argument] = tensor;
-  for (Operation &op : body)
-    for (Value operand : op.getOperands())
+  body.walk([&](Operation *op) {
+    for (Value operand : op->getOperands())
       ++usesLeft[operand];
+  });
   for (Operation &op : body.without_terminator()) {
     if (failed(visit(&op)))
       return failure();
@@ -23,10 +24,20 @@ FailureOr<SmallVector<Tensor>> Interpreter::run(func::FuncOp function, Operands 
   return llvm::map_to_vector(body.getTerminator()->getOperands(), [&](Value value) { return tensors.at(value); });
 }
 
+/// Nothing is freed in a region: its next step needs what is around it.
 void Interpreter::release(Operation *op) {
-  for (Value operand : op->getOperands())
-    if (--usesLeft[operand] == 0)
-      tensors.erase(operand);
+  op->walk([&](Operation *reader) {
+    for (Value operand : reader->getOperands())
+      if (--usesLeft[operand] == 0)
+        tensors.erase(operand);
+  });
+}
+
+FailureOr<Results> Interpreter::evaluate(Block &block) {
+  for (Operation &op : block.without_terminator())
+    if (failed(visit(&op)))
+      return failure();
+  return llvm::map_to_vector(block.getTerminator()->getOperands(), [&](Value value) { return tensors.at(value); });
 }
 
 Shape Interpreter::sizes(ArrayRef<OpFoldResult> mixed) const {
@@ -38,35 +49,48 @@ Shape Interpreter::sizes(ArrayRef<OpFoldResult> mixed) const {
   return result;
 }
 
-static Result evaluate(Operation *op, Operands operands, const Interpreter &sizes) {
-  if (auto constant = dyn_cast<core::ConstantOp>(op))
-    return Tensor::read(constant.getValue());
-  for (auto family : {evaluatePointwise, evaluateReduction, evaluateContraction})
-    if (Result result = family(op, operands))
-      return result;
-  for (auto family : {evaluateMovement, evaluateIndexed})
-    if (Result result = family(op, operands, sizes))
-      return result;
-  return std::nullopt;
+/// One tensor for each result, or none.
+static Results evaluateOp(Operation *op, Operands operands, const Interpreter &sizes) {
+  if (op->getNumResults() == 1) {
+    if (auto constant = dyn_cast<core::ConstantOp>(op))
+      if (Result result = Tensor::read(constant.getValue()))
+        return {*result};
+    for (auto family : {evaluatePointwise, evaluateReduction, evaluateContraction})
+      if (Result result = family(op, operands))
+        return {*result};
+    for (auto family : {evaluateMovement, evaluateIndexed})
+      if (Result result = family(op, operands, sizes))
+        return {*result};
+  }
+  return evaluateCounted(op, operands, sizes);
 }
 
 LogicalResult Interpreter::visit(Operation *op) {
+  if (auto control = dyn_cast<core::IfOp>(op))
+    return branch(control);
+  if (auto control = dyn_cast<core::LoopOp>(op))
+    return loop(control);
+  if (auto size = dyn_cast<core::BoundedSizeOp>(op))
+    return boundedSize(size);
   if (isa<core::CheckRangeOp>(op) || visitScalar(op)) // ranges: the library refuses what is outside
     return success();
   SmallVector<Tensor> operands;
   for (Value operand : op->getOperands())
     if (auto found = tensors.find(operand); found != tensors.end())
       operands.push_back(found->second);
-  if (isa<core::SortOp>(op)) {
-    auto [values, positions] = evaluateSort(op, operands[0]);
-    tensors[op->getResult(0)] = values;
-    tensors[op->getResult(1)] = positions;
-    return success();
-  }
-  Result result = op->getNumResults() == 1 ? evaluate(op, operands, *this) : std::nullopt;
-  if (!result)
+  Results results = evaluateOp(op, operands, *this);
+  if (results.empty())
     return op->emitError() << "the reference interpreter does not have " << op->getName() << " of these types";
-  tensors[op->getResult(0)] = std::move(*result);
+  for (auto [value, tensor] : llvm::zip_equal(op->getResults(), results))
+    tensors[value] = tensor;
+  return success();
+}
+
+LogicalResult Interpreter::boundedSize(core::BoundedSizeOp op) {
+  int64_t size = this->size(op.getSize()), max = this->size(op.getMax());
+  if (size < 0 || size > max)
+    return op.emitError() << op.getWhat() << " is " << size << ", between 0 and " << max << " was expected";
+  scalars[op] = size;
   return success();
 }
 

@@ -13,24 +13,32 @@ namespace mlc::reference {
 using Operands = llvm::ArrayRef<Tensor>;
 /// Empty: the reference does not have the op.
 using Result = std::optional<Tensor>;
+using Results = llvm::SmallVector<Tensor>;
 
 class Interpreter {
 public:
-  /// Runs a function that has no control flow between its ops. Fails with a diagnostic at the op that the reference does not have.
-  mlir::FailureOr<llvm::SmallVector<Tensor>> run(mlir::func::FuncOp function, Operands arguments);
+  /// Fails with a diagnostic at the op that the reference does not have.
+  mlir::FailureOr<Results> run(mlir::func::FuncOp function, Operands arguments);
 
   /// Constants and index values as numbers.
   Shape sizes(llvm::ArrayRef<mlir::OpFoldResult> mixed) const;
+  int64_t size(mlir::Value index) const { return scalars.at(index); }
 
 private:
+  /// What the terminator of a region's block reads.
+  mlir::FailureOr<Results> evaluate(mlir::Block &block);
   mlir::LogicalResult visit(mlir::Operation *op);
   /// Ops on sizes: arith on index values and what takes tensors apart. False if it is none of them.
   bool visitScalar(mlir::Operation *op);
+  mlir::LogicalResult boundedSize(core::BoundedSizeOp op);
+  mlir::LogicalResult branch(core::IfOp op);
+  mlir::LogicalResult loop(core::LoopOp op);
   void release(mlir::Operation *op);
 
   llvm::DenseMap<mlir::Value, Tensor> tensors;
   llvm::DenseMap<mlir::Value, int64_t> scalars;
-  llvm::DenseMap<mlir::Value, int64_t> usesLeft; // a tensor is freed after its last use
+  llvm::DenseMap<mlir::Value, int64_t>
+      usesLeft; // of tensors, which are freed after the op of the function that is the last to use them
 };
 
 // One function for each family of ops (dialects/core), in a file of its own.
@@ -39,8 +47,8 @@ Result evaluateMovement(mlir::Operation *op, Operands operands, const Interprete
 Result evaluateIndexed(mlir::Operation *op, Operands operands, const Interpreter &sizes);
 Result evaluateReduction(mlir::Operation *op, Operands operands);
 Result evaluateContraction(mlir::Operation *op, Operands operands);
-/// core.sort: values and positions.
-std::pair<Tensor, Tensor> evaluateSort(mlir::Operation *op, const Tensor &x);
+/// Ops with several results; empty: the reference does not have the op.
+Results evaluateCounted(mlir::Operation *op, Operands operands, const Interpreter &sizes);
 
 /// One step of a reduction, and what it starts from.
 double combine(core::Reduction kind, double x, double y);

@@ -1,5 +1,6 @@
 // Ops of the reference that move elements by static rules, and those that make them from positions (dialects/core/Shape.td, Random.td).
 #include "compiler/Reference/Interpreter.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -92,6 +93,20 @@ Tensor concat(core::ConcatOp op, Operands operands) {
   return result;
 }
 
+/// `into` with x in a box of it, where dimensions of one element may be missing in x.
+Tensor insert(tensor::InsertSliceOp op, const Tensor &x, const Tensor &into, const Interpreter &scope) {
+  Tensor result = box(into, into.shape, 0, into.strides());
+  Strides strides = result.strides();
+  int64_t start = 0;
+  Shape starts = scope.sizes(op.getMixedOffsets()), steps = scope.sizes(op.getMixedStrides());
+  for (auto [axis, stride] : llvm::enumerate(strides)) {
+    start += starts[axis] * stride;
+    stride *= steps[axis];
+  }
+  place(result, x.reshaped(scope.sizes(op.getMixedSizes())), start, strides);
+  return result;
+}
+
 Tensor iota(core::IotaOp op, Element element, ArrayRef<int64_t> sizes) {
   Tensor result(element, sizes);
   int64_t stride = result.strides()[op.getAxis()], size = sizes[op.getAxis()];
@@ -152,6 +167,10 @@ Result evaluateMovement(Operation *op, Operands operands, const Interpreter &sco
       .Case([&](core::IotaOp op) {
         return iota(op, *Element::of(op.getType().getElementType()), scope.sizes(op.getMixedSizes()));
       })
+      .Case([&](tensor::EmptyOp op) { // zeros, but nothing reads them
+        return Tensor(*Element::of(op.getType().getElementType()), scope.sizes(op.getMixedSizes()));
+      })
+      .Case([&](tensor::InsertSliceOp op) { return insert(op, operands[0], operands[1], scope); })
       .Case([&](core::RandomBitsOp op) { return randomBits(operands[0], scope.sizes(op.getMixedSizes())); })
       .Default([](Operation *) { return std::nullopt; });
 }

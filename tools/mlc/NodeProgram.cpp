@@ -55,10 +55,21 @@ public:
 
   llvm::Expected<ReferenceResults> evaluate(StringRef model, llvm::ArrayRef<std::string>,
                                             llvm::ArrayRef<const HostTensor *> inputs) override {
+    auto results = interpret(model, inputs, /*unrollLoops=*/true);
+    if (results)
+      return results;
+    llvm::consumeError(results.takeError());
+    return interpret(model, inputs, /*unrollLoops=*/false);
+  }
+
+private:
+  /// Without loops and branches the decomposition is another one than the library's, but not every model has it.
+  static llvm::Expected<ReferenceResults> interpret(StringRef model, llvm::ArrayRef<const HostTensor *> inputs,
+                                                    bool unrollLoops) {
     ModelContext scope(model);
     auto module = importOnnx(model, {}, scope.context);
     std::vector<UnsupportedNode> unsupported;
-    if (!module || mlir::failed(decomposeOnnx(*module, unsupported, /*unrollLoops=*/true)))
+    if (!module || mlir::failed(decomposeOnnx(*module, unsupported, unrollLoops)))
       return unsupported.empty() ? scope.error()
                                  : llvm::createStringError(unsupported.front().reason + " is not supported");
     std::vector<reference::Tensor> arguments;

@@ -45,7 +45,7 @@ public:
                                                     llvm::ArrayRef<const HostTensor *> inputs) = 0;
 };
 
-/// The interpreter of compiler/Reference. Models must be static; each is read once.
+/// The interpreter of compiler/Reference. The sizes of a model's inputs must be static; it is read again at each call.
 std::unique_ptr<Reference> makeInterpreter();
 /// ONNX Runtime in a Python process of its own; `python` "" is python3 of the PATH. Fails if it is not there.
 llvm::Expected<std::unique_ptr<Reference>> makeOnnxRuntime(llvm::StringRef python, const ScratchFolder &scratch);
