@@ -11,7 +11,7 @@ using pb::FunctionProto;
 using pb::GraphProto;
 using pb::NodeProto;
 
-static constexpr int nestingMax = 100;                // functions and subgraphs inside each other
+static constexpr int nestingMax = 100;              // functions and subgraphs inside each other
 static constexpr int64_t inlinedUnitsMax = 500'000; // nodes, operands and results made by inlining
 static constexpr size_t nodeNameMax = 1000;
 

@@ -262,8 +262,8 @@ void ContractEmitter::emitLaneTiles(ArrayRef<Range> ranges, Position at) {
     return emitRowTiles(ranges, at, 1);
   }
   at.lanes = tiling.getLanes();
-  if (rowLoop() < 0 || !widensForFewRows(tiling.getVectors(), tiling.getLanes(), staticSizes[rowLoop()],
-                                         staticSizes[laneLoop()]))
+  if (rowLoop() < 0 ||
+      !widensForFewRows(tiling.getVectors(), tiling.getLanes(), staticSizes[rowLoop()], staticSizes[laneLoop()]))
     return emitLaneTiles(ranges, at, tiling.getVectors());
   const Range &rows = ranges[rowLoop()];
   Value few = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule,

@@ -91,7 +91,7 @@ ElementsAttr pack(ElementsAttr value, ShapedType source, const Layout &layout, R
 }
 
 struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
-  SmallVector<Attribute> weights; // dictionaries, as in the module's attribute
+  SmallVector<Attribute> weights;      // dictionaries, as in the module's attribute
   DenseMap<Attribute, int64_t> packed; // by value, how it was read, order of axes and type
 
   void packOperand(func::FuncOp kernel, ArrayRef<func::CallOp> calls, linalg::GenericOp op, OpOperand &operand,
@@ -133,8 +133,8 @@ struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
       Value operand = call.getOperand(number);
       rt::BufferOp buffer = weightsOf(operand);
       Attribute value = cast<DictionaryAttr>(weights[buffer.getPosition()]).get("value");
-      Attribute key = b.getArrayAttr({value, TypeAttr::get(type), b.getDenseI64ArrayAttr(layout.order()),
-                                      TypeAttr::get(tensorType)});
+      Attribute key = b.getArrayAttr(
+          {value, TypeAttr::get(type), b.getDenseI64ArrayAttr(layout.order()), TypeAttr::get(tensorType)});
       auto [it, fresh] = packed.try_emplace(key, weights.size());
       if (fresh)
         weights.push_back(b.getDictionaryAttr(

@@ -302,8 +302,8 @@ int mlc::compileCommand(Arguments arguments) {
   reportFile.close();
   if (!reportFile.has_error())
     return code;
-  progress.errors() << "mlc compile: error: --report-file " << line.reportFile << ": "
-                    << reportFile.error().message() << '\n';
+  progress.errors() << "mlc compile: error: --report-file " << line.reportFile << ": " << reportFile.error().message()
+                    << '\n';
   reportFile.clear_error(); // or the destructor ends the process
   return Failed;
 }
