@@ -147,13 +147,12 @@ static Tiling planRows(const LoopNest &nest, const Machine &machine) {
   tiling.lanes = std::max<int64_t>(1, machine.vectorBytes / nest.elementBytes);
   tiling.vectors = machine.gpu ? 1 : 2;
   double work = totalWork(nest);
-  double left = work, tasks = 1;
+  double tasks = 1;
   double tasksWanted = std::min<double>(work / machine.taskOpsMin, machine.tasksMin);
   for (auto [index, loop] : llvm::enumerate(nest.loops)) {
     if (tasks >= tasksWanted || loop.reduction)
       break;
     int64_t size = sizeOr(loop.size, kTypicalSize);
-    left /= size;
     int64_t pieces = std::min<int64_t>(size, std::max<int64_t>(1, static_cast<int64_t>(tasksWanted / tasks + 0.999)));
     int64_t task = llvm::divideCeil(size, pieces);
     if (static_cast<int64_t>(index) == tiling.laneLoop)

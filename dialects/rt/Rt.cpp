@@ -21,7 +21,7 @@ LogicalResult mlc::rt::BufferOp::verify() {
   if (!llvm::is_contained(spaces, getSpace()))
     return emitOpError("unknown space '") << getSpace() << "'";
   auto type = cast<MemRefType>(getResult().getType());
-  if (type.getNumDynamicDims() != static_cast<int64_t>(getSizes().size()))
+  if (type.getNumDynamicDims() != getSizes().size())
     return emitOpError("needs one size for each of ") << type.getNumDynamicDims() << " dynamic dimensions";
   return success();
 }

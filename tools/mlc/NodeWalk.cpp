@@ -243,12 +243,14 @@ llvm::Error NodeWalk::keepReproducer(onnx::NodeOp node, const Prepared &prepared
 
 llvm::Error NodeWalk::check(onnx::NodeOp node, llvm::ArrayRef<mlir::Value> reads, NodeReport &report) {
   auto prepared = prepare(node, reads, /*smallOnesAreConstant=*/false);
-  if (prepared && (!prepared->program.problem.empty() || !prepared->referenceProblem.empty()))
+  if (prepared && (!prepared->program.problem.empty() || !prepared->referenceProblem.empty())) {
     // Some operators want axes or shapes at compile time.
-    if (auto other = prepare(node, reads, /*smallOnesAreConstant=*/true); !other)
+    auto other = prepare(node, reads, /*smallOnesAreConstant=*/true);
+    if (!other)
       llvm::consumeError(other.takeError());
     else if (other->program.problem.empty() && other->referenceProblem.empty())
       prepared = std::move(other);
+  }
   if (!prepared)
     return prepared.takeError();
   std::string problem = prepared->program.problem;
