@@ -5,6 +5,7 @@
 #include "compiler/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 namespace mlc {
@@ -383,6 +384,7 @@ struct DecomposeOnnx : impl::DecomposeOnnxBase<DecomposeOnnx> {
 } // namespace mlc::decompose
 
 mlir::LogicalResult mlc::decomposeOnnx(ModuleOp module, std::vector<UnsupportedNode> &unsupported, bool unrollLoops) {
+  module->getContext()->loadDialect<math::MathDialect>(); // no pass manager does it here
   std::vector<Location> unsupportedAt;
   return decompose::decompose(module, unrollLoops, unsupported, unsupportedAt);
 }

@@ -150,7 +150,7 @@ static std::optional<int64_t> evaluateIndex(Operation *op, ArrayRef<int64_t> v) 
 
 bool Interpreter::visitScalar(Operation *op) {
   auto numbers = [&](ValueRange values) { return llvm::map_to_vector(values, [&](Value v) { return scalars.at(v); }); };
-  if (auto list = dyn_cast<tensor::FromElementsOp>(op)) {
+  if (auto list = dyn_cast<tensor::FromElementsOp>(op); list && list.getType().getElementType().isIntOrIndex()) {
     Tensor result(*Element::of(list.getType().getElementType()), list.getType().getShape());
     for (auto [i, value] : llvm::enumerate(numbers(list.getElements())))
       result.integers()[i] = result.element.wrap(value);
