@@ -112,6 +112,7 @@ def record(library, feeds):
 
     def run_once():
         """[(task, count, nanoseconds, nanoseconds before it)] of the loops; nanoseconds behind the last one; of all."""
+        side.offer_room()
         status = functions.record_run(side.entry, side.handle, side.input_tensors, side.output_tensors,
                                       ctypes.byref(recorder))
         if status or recorder.used > RECORDS_MAX:

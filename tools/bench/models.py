@@ -20,11 +20,16 @@ FILES = {"digits": ROOT / "examples/digits/digits.onnx", "bert-small": ROOT / "t
          "bert-small-dynamo": ROOT / "test/models/bert-small/dynamo.onnx"}
 BUILDERS = {"bert-base": grown.bert_base, "gpt2": grown.gpt2, "mobilenetv2": networks.mobilenetv2,
             "lstm": lambda: networks.recurrent("LSTM"), "gru": lambda: networks.recurrent("GRU")}
+IMAGE = {"height": 224, "width": 224}
+EXPORTED = {"llama": {"sequence": 1, "past": 256}, "t5-encoder": {}, "t5-decoder": {"sequence": 1, "encoded": 128, "past": 64},
+            "whisper-encoder": {}, "vit-base": {}, "swin-tiny": {}, "convnext-tiny": IMAGE, "efficientnet-b0": IMAGE,
+            "mobilenetv3-large": IMAGE, "unet": {"height": 256, "width": 256},
+            "ssdlite": {"height": 320, "width": 320}}  # by export.py: its sizes, as SIZES_OF
 SETS = {"networks": ["resnet50", "bert-base", "gpt2", "squeezenet", "mobilenetv2", "lstm", "gru", "bert-small", "digits"],
-        "matmul": networks.MATMULS, "conv": networks.CONVS}
+        "real-size": list(EXPORTED), "matmul": networks.MATMULS, "conv": networks.CONVS}
 SIZES = {"batch": 1, "sequence": 128}  # of symbolic dimensions, unless --dim says otherwise; others are 1
 SIZES_OF = {"bert-small": {"sequence": 64}, "bert-small-dynamo": {"sequence": 64},
-            "gpt2": {"sequence": 1, "past": 256}}
+            "gpt2": {"sequence": 1, "past": 256}, **EXPORTED}
 
 
 class UnknownModel(Exception):
@@ -42,7 +47,7 @@ class Case:
 
 def names():
     """Every name that needs no path, sets excepted."""
-    return sorted({*FILES, *BUILDERS, *realistic.NAMES, *networks.MATMULS, *networks.CONVS})
+    return sorted({*FILES, *BUILDERS, *EXPORTED, *realistic.NAMES, *networks.MATMULS, *networks.CONVS})
 
 
 def make(name, build):
@@ -56,11 +61,21 @@ def make(name, build):
     return path
 
 
+def exported(name):
+    path = MADE / f"{name}.onnx"
+    if not path.exists():
+        raise UnknownModel(f"{name}: there is no file {path}; tools/bench/export.py makes it, in the environment of "
+                           "test/models/requirements-torch.txt")
+    return path
+
+
 def find(name):
     if name in FILES:
         return FILES[name]
     if name in BUILDERS:
         return make(name, BUILDERS[name])
+    if name in EXPORTED:
+        return exported(name)
     if name in realistic.NAMES:
         return realistic.save(name, MADE)
     if name.endswith(".onnx"):

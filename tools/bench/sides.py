@@ -93,9 +93,10 @@ class Mlc:
         self.handle, self._destroy = handle, model.destroy
         inputs = [aligned(feeds[info.name]) for info in self.library.inputs]
         shapes = self.library.output_shapes(self.library.bind(self.library.inputs, inputs))
-        self.outputs = {info.name: empty(shape, info.dtype) for info, shape in zip(self.library.outputs, shapes)}
-        self._memory = inputs
-        self.input_tensors, self.output_tensors = self._tensors(inputs), self._tensors(list(self.outputs.values()))
+        results = [empty(shape, info.dtype) for info, shape in zip(self.library.outputs, shapes)]
+        self._memory = inputs, results
+        self.input_tensors, self.output_tensors = self._tensors(inputs), self._tensors(results)
+        self._room = bytes(self.output_tensors) if any(None in info.shape for info in self.library.outputs) else None
         self.entry = self._call = model.run
         self._last_error = model.last_error
 
@@ -107,7 +108,19 @@ class Mlc:
             tensor.shape[:array.ndim] = array.shape
         return tensors
 
+    @property
+    def outputs(self):
+        """What the last run has written, which sizes that only the data tells included."""
+        results = zip(self.library.outputs, self._memory[1], self.output_tensors)
+        return {info.name: mlc_backend.at_actual_shape(array, tensor) for info, array, tensor in results}
+
+    def offer_room(self):
+        """Where only the data tells a size, a run has written it in place of the room there is."""
+        if self._room:
+            ctypes.memmove(self.output_tensors, self._room, len(self._room))
+
     def run(self):
+        self.offer_room()
         if status := self._call(self.handle, self.input_tensors, self.output_tensors):
             raise mlc_backend.MlcError(f"run: {mlc_backend.STATUS[status]}: {self._last_error(self.handle).decode()}")
 

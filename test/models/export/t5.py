@@ -54,7 +54,7 @@ class DecoderWithPast(torch.nn.Module):
         cross = transformers.DynamicCache(list(zip(past[2::4], past[3::4])))
         # Nothing but its length is read of the encoder's states: their keys and values are in the cache.
         states = transformers.modeling_outputs.BaseModelOutput(
-            last_hidden_state=torch.zeros(*encoder_attention_mask.shape, HIDDEN))
+            last_hidden_state=torch.zeros(*encoder_attention_mask.shape, self.model.config.d_model))
         result = self.model(decoder_input_ids=input_ids, attention_mask=encoder_attention_mask, encoder_outputs=states,
                             past_key_values=transformers.EncoderDecoderCache(own, cross), use_cache=True)
         layers = result.past_key_values.self_attention_cache.layers
@@ -84,8 +84,8 @@ def with_past_feeds(rng, batch, sequence, encoded, past):
     return feeds
 
 
-def pairs(prefix, sides=("decoder", "encoder")):
-    return [f"{prefix}.{layer}.{side}.{part}" for layer in range(LAYERS) for side in sides for part in ("key", "value")]
+def pairs(prefix, sides=("decoder", "encoder"), layers=LAYERS):
+    return [f"{prefix}.{layer}.{side}.{part}" for layer in range(layers) for side in sides for part in ("key", "value")]
 
 
 def cache_axes(names, length):
