@@ -17,7 +17,7 @@ def DecomposeOnnx : Pass<"decompose-onnx", "::mlir::ModuleOp"> {
     ```
   }];
   let options = [Option<"unrollLoops", "unroll-loops", "bool", "false", "no core.loop: derivatives are wanted">];
-  let dependentDialects = ["::mlc::core::CoreDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect"];
+  let dependentDialects = ["::mlc::core::CoreDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::func::FuncDialect"];
 }
 
 def SimplifyCore : Pass<"simplify-core", "::mlir::ModuleOp"> {

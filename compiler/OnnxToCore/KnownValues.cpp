@@ -1,8 +1,10 @@
-// Evaluates shape arithmetic on exact ratios of index values. A result that is not evaluated here is computed by the node's
+// Evaluates shape arithmetic on exact ratios of index values, and on floats (FloatSizes.h) where it leaves them. A result that is not evaluated here is computed by the node's
 // core ops and read back at run time, so that giving up is always safe and a wrong answer never is.
 #include "compiler/OnnxToCore/KnownValues.h"
+#include "compiler/OnnxToCore/FloatSizes.h"
 #include "compiler/OnnxToCore/Node.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/IR/Matchers.h"
@@ -108,10 +110,12 @@ static std::optional<std::pair<int64_t, int64_t>> dyadic(double value) {
 }
 
 namespace {
-/// Exact arithmetic on index values; nullopt where a constant would overflow.
+/// Exact arithmetic on index values; nullopt where a constant would overflow. What is not exact is computed in `floats`, null where
+/// the result is left to the node's core ops.
 struct Arithmetic {
   CoreBuilder &b;
   const KnownValues &values;
+  FloatType floats = {};
 
   OpFoldResult constant(int64_t value) { return b.builder.getIndexAttr(value); }
   static std::optional<int64_t> known(OpFoldResult x) { return getConstantIntValue(x); }
@@ -188,6 +192,12 @@ struct Arithmetic {
   }
 
   MaybeRatio binary(StringRef op, Ratio x, Ratio y, bool isFloat) {
+    MaybeRatio exact;
+    if (!isFloatSize(x.numerator) && !isFloatSize(y.numerator))
+      exact = exactBinary(op, x, y, isFloat);
+    return exact || !floats ? exact : FloatSizes{b, floats}.binary(op, x, y);
+  }
+  MaybeRatio exactBinary(StringRef op, Ratio x, Ratio y, bool isFloat) {
     bool isPlain = x.denominator == 1 && y.denominator == 1;
     if (op == "Mul")
       return ratio(multiply(x.numerator, y.numerator), x.denominator * y.denominator);
@@ -250,16 +260,20 @@ struct Arithmetic {
   MaybeRatio select(Ratio condition, Ratio x, Ratio y) {
     if (auto c = known(condition.numerator))
       return *c ? x : y;
-    if (x.denominator != 1 || y.denominator != 1)
-      return std::nullopt;
+    Value flag = cast<Value>(condition.numerator);
+    if (x.denominator != 1 || y.denominator != 1 || isFloatSize(x.numerator) || isFloatSize(y.numerator))
+      return floats ? MaybeRatio(FloatSizes{b, floats}.select(flag, x, y)) : std::nullopt;
     if (values.isSame(x.numerator, y.numerator))
       return x;
-    return Ratio{arith::SelectOp::create(b.builder, b.loc, cast<Value>(condition.numerator), b.index(x.numerator),
-                                         b.index(y.numerator))
-                     .getResult()};
+    return Ratio{
+        arith::SelectOp::create(b.builder, b.loc, flag, b.index(x.numerator), b.index(y.numerator)).getResult()};
   }
 
   MaybeRatio unary(StringRef op, Ratio x) {
+    MaybeRatio exact = isFloatSize(x.numerator) ? std::nullopt : exactUnary(op, x);
+    return exact || !floats ? exact : FloatSizes{b, floats}.unary(op, x);
+  }
+  MaybeRatio exactUnary(StringRef op, Ratio x) {
     if (op == "Identity")
       return x;
     if (op == "Floor")
@@ -283,7 +297,16 @@ struct Arithmetic {
     return std::nullopt;
   }
 
+  MaybeRatio castFloat(Ratio x, Type to) {
+    if (!floats || to.isInteger(1) || to.getIntOrFloatBitWidth() < 32)
+      return std::nullopt;
+    if (auto wanted = dyn_cast<FloatType>(to))
+      return FloatSizes{b, wanted}.convert(x);
+    return FloatSizes{b, floats}.toIndex(x);
+  }
   MaybeRatio cast(Ratio x, Type from, Type to) {
+    if (isFloatSize(x.numerator))
+      return castFloat(x, to);
     bool fromBool = from.isInteger(1);
     if (fromBool && !known(x.numerator))
       return std::nullopt;
@@ -305,23 +328,36 @@ struct Arithmetic {
       return std::nullopt;
     if (x.denominator == 1)
       return x;
-    return isNonNegative(x.numerator) ? ratio(floorDivide(x.numerator, x.denominator)) : std::nullopt;
+    return isNonNegative(x.numerator) ? ratio(floorDivide(x.numerator, x.denominator)) : castFloat(x, to);
   }
 };
 } // namespace
 
 std::optional<OpFoldResult> asIndex(const Ratio &r) {
-  if (r.denominator != 1)
+  if (r.denominator != 1 || isFloatSize(r.numerator))
     return std::nullopt;
   if (auto v = dyn_cast<Value>(r.numerator); v && !v.getType().isIndex())
     return std::nullopt;
   return r.numerator;
 }
 
+std::optional<OpFoldResult> KnownValues::scaled(CoreBuilder &b, OpFoldResult size, const Ratio &scale) const {
+  Type i64 = b.builder.getI64Type();
+  FloatType f32 = b.builder.getF32Type();
+  Arithmetic arithmetic{b, *this, f32};
+  auto product = arithmetic.binary("Mul", Ratio{size}, scale, /*isFloat=*/true);
+  auto floor = product ? arithmetic.unary("Floor", *product) : std::nullopt;
+  auto integer = floor ? arithmetic.cast(*floor, f32, i64) : std::nullopt;
+  return integer ? asIndex(*integer) : std::nullopt;
+}
+
 // Sizes are not negative, nor is what adds, multiplies and divides them.
 bool KnownValues::isNonNegative(OpFoldResult x, int depth) {
   if (auto c = getConstantIntValue(x))
     return *c >= 0;
+  FloatAttr number;
+  if (matchPattern(cast<Value>(x), m_Constant(&number)))
+    return !number.getValue().isNegative();
   Operation *op = cast<Value>(x).getDefiningOp();
   if (!op || depth == 0)
     return false;
@@ -334,6 +370,11 @@ bool KnownValues::isNonNegative(OpFoldResult x, int depth) {
     return isNonNegative(op->getOperand(0), depth - 1) || isNonNegative(op->getOperand(1), depth - 1);
   if (isa<arith::SelectOp>(op))
     return isNonNegative(op->getOperand(1), depth - 1) && isNonNegative(op->getOperand(2), depth - 1);
+  // FloatSizes::toIndex
+  if (isa<arith::IndexCastOp, arith::FPToSIOp, arith::MinNumFOp>(op))
+    return llvm::all_of(op->getOperands(), [&](Value operand) { return isNonNegative(operand, depth - 1); });
+  if (isa<arith::MaxNumFOp>(op)) // which is never NaN, as its second operand is not
+    return matchPattern(op->getOperand(1), m_Constant(&number)) && !number.getValue().isNegative();
   return false;
 }
 
@@ -346,7 +387,7 @@ bool KnownValues::isSame(OpFoldResult x, OpFoldResult y, int depth) const {
   Operation *p = a.getDefiningOp(), *q = c.getDefiningOp();
   if (!p || !q || depth == 0 || p->getName() != q->getName() || p->getNumOperands() != q->getNumOperands() ||
       p->getNumResults() != 1 || p->getNumRegions() || !isMemoryEffectFree(p) ||
-      p->getRawDictionaryAttrs() != q->getRawDictionaryAttrs())
+      p->getAttrDictionary() != q->getAttrDictionary() || p->getResultTypes() != q->getResultTypes())
     return false;
   if (auto dim = dyn_cast<tensor::DimOp>(p)) {
     auto other = cast<tensor::DimOp>(q);
@@ -358,11 +399,8 @@ bool KnownValues::isSame(OpFoldResult x, OpFoldResult y, int depth) const {
     StringRef symbol = symbolOf ? symbolOf(dim.getSource(), *i) : "";
     return !symbol.empty() && symbol == symbolOf(other.getSource(), *k);
   }
-  if (!isa<arith::ArithDialect>(p->getDialect()) ||
-      (isa<arith::CmpIOp>(p) && cast<arith::CmpIOp>(p).getPredicate() != cast<arith::CmpIOp>(q).getPredicate()))
+  if (!isa<arith::ArithDialect, math::MathDialect>(p->getDialect()))
     return false;
-  if (isa<arith::ConstantOp>(p))
-    return cast<arith::ConstantOp>(p).getValue() == cast<arith::ConstantOp>(q).getValue();
   for (auto [s, t] : llvm::zip_equal(p->getOperands(), q->getOperands()))
     if (!isSame(s, t, depth - 1))
       return false;
@@ -393,10 +431,12 @@ std::optional<KnownTensor> KnownValues::find(CoreBuilder &b, Value v) {
     if (!values)
       return std::nullopt;
     for (double value : *values) {
-      auto exact = dyadic(value);
-      if (!exact)
+      if (auto exact = dyadic(value))
+        result.values.push_back({b.builder.getIndexAttr(exact->first), exact->second});
+      else if (int64_t(values->size()) <= kFloatSizesMax && b.elementOf(v).getIntOrFloatBitWidth() >= 32)
+        result.values.push_back({b.builder.getFloatAttr(type.getElementType(), value)});
+      else
         return std::nullopt;
-      result.values.push_back({b.builder.getIndexAttr(exact->first), exact->second});
     }
     return result;
   }
@@ -414,8 +454,7 @@ bool KnownValues::isConstant(CoreBuilder &b, Value v) {
   if (constantOf(v))
     return true;
   auto found = find(b, v);
-  return found &&
-         llvm::all_of(found->values, [](const Ratio &r) { return getConstantIntValue(r.numerator).has_value(); });
+  return found && llvm::all_of(found->values, [](const Ratio &r) { return isa<Attribute>(r.numerator); });
 }
 
 // ---- evaluating ---------------------------------------------------------------------------------------------------
@@ -492,7 +531,9 @@ std::optional<KnownTensor> KnownValues::evaluate(Node &n, unsigned resultNumber,
           .Cases({"Add", "Sub", "Mul", "Div", "Mod", "Min", "Max", "Equal", "Less", "LessOrEqual", "Greater",
                   "GreaterOrEqual"},
                  true)
-          .Cases({"Neg", "Abs", "Relu", "Floor", "Ceil", "Not", "Cast", "CastLike", "Where", "Concat", "Range"}, true)
+          .Cases({"Neg", "Abs", "Relu", "Floor", "Ceil", "Round", "Sqrt", "Reciprocal", "Not", "Cast", "CastLike",
+                  "Where", "Concat", "Range"},
+                 true)
           .Cases({"ReduceProd", "ReduceSum", "ReduceMax", "ReduceMin", "ScatterND", "ScatterElements"}, true)
           .Default(false);
   if (!isKnownOp)
@@ -513,6 +554,9 @@ std::optional<KnownTensor> KnownValues::evaluate(Node &n, unsigned resultNumber,
     return std::nullopt;
   Type from = CoreBuilder::elementOf(n.peek(0));
   bool isFloat = isa<FloatType>(from);
+  auto floats = dyn_cast<FloatType>(isFloat ? from : type.getElementType());
+  if (floats && (floats.isF32() || floats.isF64()) && type.getNumElements() <= kFloatSizesMax)
+    arithmetic.floats = floats;
 
   bool isComplete = true;
   auto push = [&](std::optional<Ratio> value) {

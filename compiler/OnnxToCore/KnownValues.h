@@ -12,6 +12,7 @@ namespace mlc::decompose {
 class Node;
 
 /// numerator / denominator; the numerator is an integer attribute or an index (for a boolean: i1) value, the denominator positive.
+/// What is no such ratio: a float attribute or an f32 or f64 value over 1 (FloatSizes.h).
 struct Ratio {
   mlir::OpFoldResult numerator;
   int64_t denominator = 1;
@@ -36,6 +37,8 @@ public:
   std::function<llvm::StringRef(mlir::Value, int64_t)> symbolOf;
   /// True if two sizes are certainly equal.
   bool isSame(mlir::OpFoldResult x, mlir::OpFoldResult y, int depth = 6) const;
+  /// floor(size * scale) in f32, as Resize computes it; nullopt if the scale is not known.
+  std::optional<mlir::OpFoldResult> scaled(core::CoreBuilder &b, mlir::OpFoldResult size, const Ratio &scale) const;
   /// True if an index is certainly not negative.
   static bool isNonNegative(mlir::OpFoldResult x, int depth = 8);
 

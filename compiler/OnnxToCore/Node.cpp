@@ -342,9 +342,10 @@ std::optional<SmallVector<double>> Node::constantFloats(int64_t i, StringRef wha
     SmallVector<double> result;
     for (const Ratio &value : found->values) {
       auto numerator = constantSize(value.numerator);
-      if (!numerator)
+      auto number = dyn_cast_if_present<FloatAttr>(dyn_cast<Attribute>(value.numerator));
+      if (!numerator && !number)
         break;
-      result.push_back(double(*numerator) / double(value.denominator));
+      result.push_back(number ? number.getValueAsDouble() : double(*numerator) / double(value.denominator));
     }
     if (result.size() == found->values.size())
       return result;

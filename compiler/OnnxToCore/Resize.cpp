@@ -330,6 +330,8 @@ static std::optional<SmallVector<Axis>> axesByScales(Node &n, ArrayRef<int64_t> 
   return result;
 }
 
+static bool isOne(const Ratio &x) { return x.denominator == 1 && constantSize(x.numerator) == 1; }
+
 /// The same for scales (input i) that are only known at run time.
 static std::optional<SmallVector<Axis>> axesByRunTimeScales(Node &n, ArrayRef<int64_t> axes, int64_t i) {
   CoreBuilder &b = n.b;
@@ -338,11 +340,20 @@ static std::optional<SmallVector<Axis>> axesByRunTimeScales(Node &n, ArrayRef<in
     return std::nullopt;
   SmallVector<Axis> result;
   Type f32 = b.builder.getF32Type(), i64 = b.builder.getI64Type();
+  auto known = n.known.find(b, n.in(i)); // computed from sizes, then so is the result's
   for (auto [k, axis] : llvm::enumerate(axes)) {
-    Expr scale = convert(b, at(n.in(i), 0, k), f32);
     OpFoldResult in = b.dim(n.in(0), axis);
-    Expr size = b.unary("floor", b.cast(b.fromElements({in}, i64, /*scalar=*/true), f32) * scale);
-    Axis a{axis, in, b.extractIndex(b.cast(size, i64)), 0};
+    if (known && isOne(known->values[k])) {
+      result.push_back({axis, in, in, 1});
+      continue;
+    }
+    Expr scale = convert(b, at(n.in(i), 0, k), f32);
+    auto out = known ? n.known.scaled(b, in, known->values[k]) : std::nullopt;
+    if (!out) {
+      Expr size = b.unary("floor", b.cast(b.fromElements({in}, i64, /*scalar=*/true), f32) * scale);
+      out = b.extractIndex(b.cast(size, i64));
+    }
+    Axis a{axis, in, *out, 0};
     a.runTimeScale = scale;
     result.push_back(a);
   }

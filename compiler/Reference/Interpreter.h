@@ -30,6 +30,8 @@ private:
   mlir::LogicalResult visit(mlir::Operation *op);
   /// Ops on sizes: arith on index values and what takes tensors apart. False if it is none of them.
   bool visitScalar(mlir::Operation *op);
+  /// The same for floats that sizes are computed from.
+  bool visitReal(mlir::Operation *op);
   mlir::LogicalResult boundedSize(core::BoundedSizeOp op);
   mlir::LogicalResult branch(core::IfOp op);
   mlir::LogicalResult loop(core::LoopOp op);
@@ -37,6 +39,7 @@ private:
 
   llvm::DenseMap<mlir::Value, Tensor> tensors;
   llvm::DenseMap<mlir::Value, int64_t> scalars;
+  llvm::DenseMap<mlir::Value, double> reals;
   llvm::DenseMap<mlir::Value, int64_t>
       usesLeft; // of tensors, which are freed after the op of the function that is the last to use them
 };

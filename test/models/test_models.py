@@ -17,9 +17,6 @@ EXPORTED = sorted(path for golden in pathlib.Path(__file__).parent.glob("*/golde
 # Where ONNX Runtime fails on a batch: there PyTorch's values are the only reference.
 BATCHES_REFUSED = {"llama-small/dynamo-opset23": "'cos_cache' and 'sin_cache' are expected to have the same shape"}
 
-# What mlc does not compile yet: sizes that pass through a quotient of two sizes. A model that compiles must leave this list.
-NOT_YET = ["faster-rcnn-small/legacy", "retinanet-small/legacy"]
-
 
 def golden_values(folder):
     """{size: {name: array}} of a folder that export/ wrote."""
@@ -71,10 +68,6 @@ def test_digits_accuracy(compiled, digits):
 @pytest.mark.parametrize("path", EXPORTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_exported(compiled, path):
     """One library serves every size. Golden values come from the library that the model was exported from (export/)."""
-    if f"{path.parent.name}/{path.stem}" in NOT_YET:
-        with pytest.raises(mlc_backend.CompileError, match="Resize: error: the size of an intermediate value is read from data"):
-            compiled(path)
-        return
     sizes, session = golden_values(path.parent), session_of(path)
     refused = BATCHES_REFUSED.get(f"{path.parent.name}/{path.stem}")
     with mlc_backend.Library(compiled(path)) as library:

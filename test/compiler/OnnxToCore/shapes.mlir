@@ -98,3 +98,55 @@ func.func @slices(%x: tensor<4x6xf32>) -> (!onnx.value, !onnx.value) {
   %z = "onnx.node"(%x, %s1, %e1, %a1, %t1) <{op_type = "Slice", domain = "ai.onnx", opset = 13 : i64}> : (tensor<4x6xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> !onnx.value
   return %y, %z : !onnx.value, !onnx.value
 }
+
+// -----
+// A quotient of two sizes is no ratio: it is computed in the model's precision, and the size is still no data. Nothing is below 0,
+// so that NaN becomes 0.
+// CHECK-LABEL: func.func @quotient_of_sizes
+// CHECK-DAG:     %[[ZERO:.*]] = arith.constant 0.000000e+00 : f32
+// CHECK-DAG:     %[[MOST:.*]] = arith.constant 4.6{{.*}}E+18 : f32
+// CHECK-DAG:     %[[N:.*]] = tensor.dim %arg0, %c0
+// CHECK-DAG:     %[[M:.*]] = tensor.dim %arg0, %c1
+// CHECK:         %[[A:.*]] = arith.sitofp %{{.*}} : i64 to f32
+// CHECK:         %[[B:.*]] = arith.sitofp %{{.*}} : i64 to f32
+// CHECK:         %[[Q:.*]] = arith.divf %[[A]], %[[B]] : f32
+// CHECK:         %[[P:.*]] = arith.mulf %[[Q]], %{{.*}} : f32
+// CHECK:         %[[F:.*]] = math.floor %[[P]] : f32
+// CHECK:         %[[LOW:.*]] = arith.maxnumf %[[F]], %[[ZERO]]
+// CHECK:         %[[HELD:.*]] = arith.minnumf %[[LOW]], %[[MOST]]
+// CHECK:         arith.fptosi %[[HELD]] : f32 to i64
+// CHECK-NOT:     tensor.extract
+// CHECK:         core.broadcast
+func.func @quotient_of_sizes(%x: tensor<?x?xf32>) -> !onnx.value {
+  %zero = core.constant dense<[0]> : tensor<1xi64>
+  %one = core.constant dense<[1]> : tensor<1xi64>
+  %third = core.constant dense<0.3> : tensor<f32>
+  %s = "onnx.node"(%x) <{op_type = "Shape", domain = "ai.onnx", opset = 15 : i64}> : (tensor<?x?xf32>) -> !onnx.value
+  %f = "onnx.node"(%s) <{op_type = "Cast", domain = "ai.onnx", opset = 15 : i64, attrs = {to = 1 : i64}}> : (!onnx.value) -> !onnx.value
+  %n = "onnx.node"(%f, %zero) <{op_type = "Gather", domain = "ai.onnx", opset = 15 : i64}> : (!onnx.value, tensor<1xi64>) -> !onnx.value
+  %m = "onnx.node"(%f, %one) <{op_type = "Gather", domain = "ai.onnx", opset = 15 : i64}> : (!onnx.value, tensor<1xi64>) -> !onnx.value
+  %q = "onnx.node"(%n, %m) <{op_type = "Div", domain = "ai.onnx", opset = 15 : i64}> : (!onnx.value, !onnx.value) -> !onnx.value
+  %p = "onnx.node"(%q, %third) <{op_type = "Mul", domain = "ai.onnx", opset = 15 : i64}> : (!onnx.value, tensor<f32>) -> !onnx.value
+  %d = "onnx.node"(%p) <{op_type = "Floor", domain = "ai.onnx", opset = 15 : i64}> : (!onnx.value) -> !onnx.value
+  %i = "onnx.node"(%d) <{op_type = "Cast", domain = "ai.onnx", opset = 15 : i64, attrs = {to = 7 : i64}}> : (!onnx.value) -> !onnx.value
+  %y = "onnx.node"(%i) <{op_type = "ConstantOfShape", domain = "ai.onnx", opset = 15 : i64}> : (!onnx.value) -> !onnx.value
+  return %y : !onnx.value
+}
+
+// -----
+// What may be below 0 stays so: it can be an end counted from behind.
+// CHECK-LABEL: func.func @negative_float
+// CHECK-DAG:     %[[LEAST:.*]] = arith.constant -4.6{{.*}}E+18 : f32
+// CHECK:         arith.maxnumf %{{.*}}, %[[LEAST]]
+// CHECK-NOT:     tensor.extract
+func.func @negative_float(%x: tensor<?xf32>) -> !onnx.value {
+  %tenth = core.constant dense<-0.1> : tensor<f32>
+  %zero = core.constant dense<[0]> : tensor<1xi64>
+  %s = "onnx.node"(%x) <{op_type = "Shape", domain = "ai.onnx", opset = 15 : i64}> : (tensor<?xf32>) -> !onnx.value
+  %f = "onnx.node"(%s) <{op_type = "Cast", domain = "ai.onnx", opset = 15 : i64, attrs = {to = 1 : i64}}> : (!onnx.value) -> !onnx.value
+  %p = "onnx.node"(%f, %tenth) <{op_type = "Mul", domain = "ai.onnx", opset = 15 : i64}> : (!onnx.value, tensor<f32>) -> !onnx.value
+  %d = "onnx.node"(%p) <{op_type = "Floor", domain = "ai.onnx", opset = 15 : i64}> : (!onnx.value) -> !onnx.value
+  %i = "onnx.node"(%d) <{op_type = "Cast", domain = "ai.onnx", opset = 15 : i64, attrs = {to = 7 : i64}}> : (!onnx.value) -> !onnx.value
+  %y = "onnx.node"(%x, %zero, %i) <{op_type = "Slice", domain = "ai.onnx", opset = 15 : i64}> : (tensor<?xf32>, tensor<1xi64>, !onnx.value) -> !onnx.value
+  return %y : !onnx.value
+}
