@@ -225,10 +225,12 @@ struct ScanAttributes {
 // body(states..., slices...) -> states..., outputs...
 static Values scan(Node &n, CoreBuilder &b) {
   Region *body = subgraph(n, "body");
-  int64_t scanCount = n.i64("num_scan_inputs", 0), stateCount = n.inputCount() - scanCount,
-          outputCount = n.outputCount() - stateCount;
-  if (!body || !n.check(scanCount > 0 && stateCount >= 0 && outputCount >= 0, "num_scan_inputs is {0} for {1} inputs",
+  int64_t scanCount = n.i64("num_scan_inputs", 0);
+  if (!body || !n.check(scanCount > 0 && scanCount <= n.inputCount(), "num_scan_inputs is {0} for {1} inputs",
                         scanCount, n.inputCount()))
+    return failure();
+  int64_t stateCount = n.inputCount() - scanCount, outputCount = n.outputCount() - stateCount;
+  if (!n.check(outputCount >= 0, "{0} outputs for {1} states", n.outputCount(), stateCount))
     return failure();
   auto list = [&](StringRef name, int64_t count) { return n.ints(name, SmallVector<int64_t>(count, 0)); };
   ScanAttributes a{list("scan_input_axes", scanCount), list("scan_output_axes", outputCount),

@@ -359,6 +359,9 @@ Expr CoreBuilder::padOrCrop(Value x, Value scalar, Sizes low, Sizes high, Ints i
   return slice(padded, cropLow, sizes);
 }
 
+/// Concatenation becomes one insertion after the other, and each looks back at those before it.
+static constexpr size_t concatPartsMax = 1024;
+
 Expr CoreBuilder::concat(ArrayRef<Value> values, int64_t axis) {
   SmallVector<Value> parts;
   for (Value v : values) // empty parts vanish
@@ -373,7 +376,12 @@ Expr CoreBuilder::concat(ArrayRef<Value> values, int64_t axis) {
     if (static_cast<int64_t>(all.size()) <= shapeElementsMax)
       return fromElements(all, elementOf(parts[0]));
   }
-  return wrap(make<ConcatOp>(parts, axis));
+  if (parts.size() <= concatPartsMax)
+    return wrap(make<ConcatOp>(parts, axis));
+  SmallVector<Value> joined;
+  for (ArrayRef<Value> rest = parts; !rest.empty(); rest = rest.drop_front(std::min(rest.size(), concatPartsMax)))
+    joined.push_back(make<ConcatOp>(rest.take_front(concatPartsMax), axis));
+  return concat(joined, axis);
 }
 
 Expr CoreBuilder::iota(const Sizes &sizes, int64_t axis, Type element) {

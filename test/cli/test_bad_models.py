@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 
+import mlc_backend
 import numpy as np
 import onnx
 import pytest
@@ -102,8 +103,9 @@ def test_hostile(mlc, tmp_path, name):
     refused(mlc, save(tmp_path / f"{name}.onnx", nodes, initializers))
 
 
-def test_deep_nesting(mlc, tmp_path):
-    """Graphs in attributes of nodes in graphs, 5000 deep: a reader that recurses freely runs out of stack."""
+@pytest.mark.parametrize("depth", [150, 5000, 10000])
+def test_deep_nesting(mlc, tmp_path, depth):
+    """Graphs in attributes of nodes in graphs: a reader that recurses freely runs out of stack. Every If takes three messages."""
     def field(number, content):
         length, size = b"", len(content)
         while size >= 0x80:
@@ -111,11 +113,11 @@ def test_deep_nesting(mlc, tmp_path):
         return bytes([number << 3 | 2]) + length + bytes([size]) + content
 
     graph = b""
-    for _ in range(5000):
+    for _ in range(depth):
         graph = field(1, field(4, b"If") + field(5, field(1, b"then_branch") + field(6, graph)))  # node { attribute { g
     path = tmp_path / "deep.onnx"
     path.write_bytes(b"\x08\x08" + field(7, graph))
-    refused(mlc, path)
+    assert "messages nest deeper than 200" in refused(mlc, path)
 
 
 def test_long_chain(mlc, tmp_path):
@@ -230,6 +232,8 @@ REFUSED = {
     "input-size": lambda: (single("Relu", shape=(1 << 40, 1 << 40)), "overflows"),
     "input-negative": lambda: (single("Relu", shape=(-1, 3)), "negative"),
     "input-rank": lambda: (single("Relu", shape=[1] * 1000), "rank 1000"),
+    "scan-inputs": lambda: (model([helper.make_node("Scan", ["x", "x"], ["y"], num_scan_inputs=LOWEST, body=helper.make_graph(
+        [helper.make_node("Identity", ["a"], ["b"])], "body", [value("a")], [value("b")]))]), f"num_scan_inputs is {LOWEST}"),
     "no-outputs": lambda: (model([helper.make_node("Relu", ["x"], ["y"])], outputs=[]), "no outputs"),
     "no-operator": lambda: (model([helper.make_node("", ["x"], ["y"])]), "no operator"),
     "same-outputs": lambda: (model([helper.make_node("Relu", ["x"], ["y"])], outputs=[anything("y"), anything("y")]), "two outputs"),
@@ -344,6 +348,24 @@ def test_100000_nodes(mlc, tmp_path):
     path = tmp_path / "chain.onnx"
     path.write_bytes(model(nodes, outputs=[anything("v100000")]))
     assert run(mlc, "check", path)[0] == 0
+
+
+def test_wide_concat(mlc, tmp_path):
+    """One insertion after the other, each of which looked back at all before it: the square of 100,000."""
+    path = tmp_path / "wide.onnx"
+    path.write_bytes(model([helper.make_node("Concat", ["x"] * 100000, ["y"], axis=0)]))
+    code, output = run(mlc, "compile", path, "-o", tmp_path / "wide.so")
+    assert code == 0, output
+
+
+def test_concat_in_parts(mlc, tmp_path):
+    """More values than are put together at once stay in order."""
+    names = [("x", "z")[i % 3 == 0] for i in range(2500)]
+    path = tmp_path / "parts.onnx"
+    path.write_bytes(model([helper.make_node("Concat", names, ["y"], axis=0)], inputs=[value("x"), value("z")]))
+    feeds = {"x": np.arange(6, dtype=np.float32).reshape(2, 3), "z": np.full((2, 3), -1, np.float32)}
+    with mlc_backend.Library(mlc_backend.compile_model(path, tmp_path / "parts.so", mlc=mlc)) as library:
+        np.testing.assert_array_equal(library.run(feeds)["y"], np.concatenate([feeds[name] for name in names]))
 
 
 @pytest.mark.parametrize("count", [10000])

@@ -284,6 +284,7 @@ std::unique_ptr<Message> parse(const uint8_t *data, size_t size) {
 
 /// The size of the model's bytes in `data`; 0 if they do not fit.
 size_t store(const Message &model, uint8_t *data, size_t sizeMax) {
+  google::protobuf::LogSilencer silencer; // names that are no UTF-8
   size_t size = model.ByteSizeLong();
   return size <= sizeMax && model.SerializeToArray(data, int(sizeMax)) ? size : 0;
 }

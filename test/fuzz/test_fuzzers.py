@@ -15,7 +15,7 @@ import sys
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -23,6 +23,18 @@ import mutate  # noqa: E402
 
 SEED_BYTES_MAX = 4096
 LIMITS = ["-rss_limit_mb=2048", "-malloc_limit_mb=1024", "-timeout=10", "-max_len=16384", "-seed=1", "-print_final_stats=1"]
+
+
+def regressions():
+    """What the fuzzer has found, as models: undefined behaviour shows under the sanitizer only."""
+    value = helper.make_tensor_value_info
+    body = helper.make_graph([helper.make_node("Identity", ["a"], ["b"])], "body", [value("a", 1, [3])], [value("b", 1, [3])])
+    scan = helper.make_node("Scan", ["x", "x"], ["y"], num_scan_inputs=-(1 << 63), body=body)
+    pad = helper.make_node("Pad", ["x", "pads"], ["y"])
+    pads = numpy_helper.from_array(np.array([1, 2, 3, 4]), "pads")
+    for name, node, initializers in (("scan-inputs", scan, []), ("pad-of-a-dynamic-size", pad, [pads])):
+        graph = helper.make_graph([node], name, [value("x", 1, ["n", 3])], [onnx.ValueInfoProto(name="y")], initializers)
+        yield name, helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8).SerializeToString()
 
 
 def import_seeds(folder):
@@ -36,6 +48,8 @@ def import_seeds(folder):
         if ways not in seen:
             seen.add(ways)
             (folder / path.parent.name).write_bytes(path.read_bytes())
+    for name, content in regressions():
+        (folder / name).write_bytes(content)
     for path in mutate.seed_models():
         content = mutate.load_small(path).SerializeToString()
         if len(content) <= 16384:
@@ -89,6 +103,16 @@ def fuzz(fuzzer, make_seeds, folder, seconds):
     runs = int(re.search(r"stat::number_of_executed_units: *(\d+)", done.stdout)[1])
     assert runs > len(list(seeds.iterdir())) + seconds, f"only {runs} runs"
     return runs
+
+
+@pytest.mark.slow
+def test_regressions(fuzzers, tmp_path):
+    """Each on its own: it must not depend on what a minute finds."""
+    for name, content in regressions():
+        (tmp_path / name).write_bytes(content)
+        done = subprocess.run([str(fuzzers / "fuzz_import"), *LIMITS, str(tmp_path / name)], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, errors="replace", timeout=60, check=False)
+        assert done.returncode == 0, f"{name}\n{done.stderr[-3000:]}"
 
 
 @pytest.mark.slow
