@@ -349,39 +349,60 @@ struct NmsLoops {
   Value toIndex(Value x) { return arith::IndexCastOp::create(l.b, l.loc, l.b.getIndexType(), x); }
   Value toInteger(Value x) { return arith::IndexCastOp::create(l.b, l.loc, l.b.getI64Type(), x); }
 
+  /// Where a box begins and ends along one axis.
+  std::pair<Value, Value> sideAt(Value batch, Value position, int64_t axis) {
+    Value p = l.load(boxes, {batch, position, l.index(axis)}), q = l.load(boxes, {batch, position, l.index(axis + 2)});
+    if (!op.getCenterPoints())
+      return {arith::MinNumFOp::create(l.b, l.loc, p, q), arith::MaxNumFOp::create(l.b, l.loc, p, q)};
+    Value half = multiply(q, real(0.5));
+    return {subtract(p, half), add(p, half)};
+  }
+
+  Value areaOf(const Box &box) {
+    return multiply(subtract(box.high[0], box.low[0]), subtract(box.high[1], box.low[1]));
+  }
+
   Box boxAt(Value batch, Value position) {
     Box box;
-    for (int64_t axis = 0; axis < 2; ++axis) {
-      Value p = l.load(boxes, {batch, position, l.index(axis)}),
-            q = l.load(boxes, {batch, position, l.index(axis + 2)});
-      if (op.getCenterPoints()) {
-        Value half = multiply(q, real(0.5));
-        box.low[axis] = subtract(p, half);
-        box.high[axis] = add(p, half);
-      } else {
-        box.low[axis] = arith::MinNumFOp::create(l.b, l.loc, p, q);
-        box.high[axis] = arith::MaxNumFOp::create(l.b, l.loc, p, q);
-      }
-    }
-    box.area = multiply(subtract(box.high[0], box.low[0]), subtract(box.high[1], box.low[1]));
+    for (int64_t axis = 0; axis < 2; ++axis)
+      std::tie(box.low[axis], box.high[axis]) = sideAt(batch, position, axis);
+    box.area = areaOf(box);
     return box;
   }
 
-  /// intersection / union > threshold, where all three areas are more than 0
-  Value overlap(const Box &x, const Box &y) {
-    Value zero = real(0), all, intersection;
-    for (int64_t axis = 0; axis < 2; ++axis) {
-      Value low = arith::MaxNumFOp::create(l.b, l.loc, x.low[axis], y.low[axis]),
-            high = arith::MinNumFOp::create(l.b, l.loc, x.high[axis], y.high[axis]);
-      Value side = subtract(high, low), meets = isMore(high, low);
-      all = all ? l.both(all, meets) : meets;
-      intersection = intersection ? multiply(intersection, side) : side;
-    }
-    Value whole = subtract(add(x.area, y.area), intersection);
+  /// Whether the box and the one at `position` have intersection / union > threshold and all three areas are more than 0. Most pairs
+  /// are apart along the first axis, so nothing else is read of them: a detector with thousands of boxes spends its time here.
+  Value overlaps(const Box &box, Value batch, Value position) {
+    Box other;
+    SmallVector<Value> sides; // of the intersection
+    return whereTheyMeet(box, other, batch, position, sides);
+  }
+
+  Value whereTheyMeet(const Box &box, Box &other, Value batch, Value position, SmallVector<Value> &sides) {
+    int64_t axis = sides.size();
+    if (axis == 2)
+      return exceeds(box, other, multiply(sides[0], sides[1]));
+    std::tie(other.low[axis], other.high[axis]) = sideAt(batch, position, axis);
+    Value low = arith::MaxNumFOp::create(l.b, l.loc, box.low[axis], other.low[axis]),
+          high = arith::MinNumFOp::create(l.b, l.loc, box.high[axis], other.high[axis]);
+    Value meets = isMore(high, low);
+    sides.push_back(subtract(high, low));
+    auto branch = scf::IfOp::create(l.b, l.loc, TypeRange{l.b.getI1Type()}, meets, /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(l.b);
+    l.b.setInsertionPointToStart(branch.thenBlock());
+    scf::YieldOp::create(l.b, l.loc, whereTheyMeet(box, other, batch, position, sides));
+    l.b.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(l.b, l.loc, Value(arith::ConstantIntOp::create(l.b, l.loc, 0, 1)));
+    return branch.getResult(0);
+  }
+
+  Value exceeds(const Box &x, Box &y, Value intersection) {
+    y.area = areaOf(y);
+    Value zero = real(0), whole = subtract(add(x.area, y.area), intersection);
+    Value all = isMore(arith::DivFOp::create(l.b, l.loc, intersection, whole), iouThreshold);
     for (Value area : {x.area, y.area, whole})
       all = l.both(all, isMore(area, zero));
-    Value ratio = arith::DivFOp::create(l.b, l.loc, intersection, whole);
-    return l.both(all, isMore(ratio, iouThreshold));
+    return all;
   }
 
   /// The positions of the boxes with enough score go into the workspace; how many there are.
@@ -412,8 +433,8 @@ struct NmsLoops {
                                           state);
                },
                [&](OpBuilder &b, Location loc, ValueRange state) {
-                 Box other = boxAt(batch, toIndex(l.load(selected, {state[0], l.index(2)})));
-                 scf::YieldOp::create(b, loc, ValueRange{l.add(state[0], l.index(1)), overlap(box, other)});
+                 Value other = toIndex(l.load(selected, {state[0], l.index(2)}));
+                 scf::YieldOp::create(b, loc, ValueRange{l.add(state[0], l.index(1)), overlaps(box, batch, other)});
                })
         .getResult(1);
   }
