@@ -27,6 +27,7 @@ public:
   LogicalResult run() {
     Block &body = function.getBody().front();
     findSymbols();
+    known.areParameters = unrollsLoops; // derivatives are wanted
     for (Operation &op : llvm::make_early_inc_range(body)) {
       builder.setInsertionPoint(&op);
       if (auto node = dyn_cast<onnx::NodeOp>(op))

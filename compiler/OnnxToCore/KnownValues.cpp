@@ -430,10 +430,13 @@ std::optional<KnownTensor> KnownValues::find(CoreBuilder &b, Value v) {
     auto values = readFloats(attr, kKnownMax);
     if (!values)
       return std::nullopt;
+    auto constant = v.getDefiningOp<core::ConstantOp>();
+    bool mayBeTrained = areParameters && constant && constant.getName();
     for (double value : *values) {
       if (auto exact = dyadic(value))
         result.values.push_back({b.builder.getIndexAttr(exact->first), exact->second});
-      else if (int64_t(values->size()) <= kFloatSizesMax && b.elementOf(v).getIntOrFloatBitWidth() >= 32)
+      else if (!mayBeTrained && int64_t(values->size()) <= kFloatSizesMax &&
+               b.elementOf(v).getIntOrFloatBitWidth() >= 32)
         result.values.push_back({b.builder.getFloatAttr(type.getElementType(), value)});
       else
         return std::nullopt;

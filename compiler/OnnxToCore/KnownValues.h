@@ -35,6 +35,8 @@ public:
 
   /// The symbol of a dimension of a function argument, or "": equal symbols are equal sizes.
   std::function<llvm::StringRef(mlir::Value, int64_t)> symbolOf;
+  /// Named floats are parameters: what is computed from them is not known here, even if it could be.
+  bool areParameters = false;
   /// True if two sizes are certainly equal.
   bool isSame(mlir::OpFoldResult x, mlir::OpFoldResult y, int depth = 6) const;
   /// floor(size * scale) in f32, as Resize computes it; nullopt if the scale is not known.

@@ -183,9 +183,9 @@ def pair(compiled, tmp_path):
 ])
 @pytest.mark.parametrize("distance", [0, 4, 188, -188])
 def test_overlap_of_both_apis(pair, output, start, message, distance):
-    """By one element is enough: 3 x 4 floats are 192 bytes."""
-    memory = {name: np.arange(36, dtype=np.float32) for name in "abpq"}
-    at = {name: array.ctypes.data + 48 for name, array in memory.items()}
+    """By one element is enough: 12 x 4 floats are 192 bytes."""
+    memory = np.ones((4, 256), np.float32)  # far from each other
+    at = {name: row.ctypes.data + 512 for name, row in zip("abpq", memory)}
     at[output] = at[start] + distance
     assert typed_call(pair, "pair_run", [12], *[at[name] for name in "abpq"]) == ("invalid argument", message)
     call = Call(pair, {name: np.ones((12, 4), np.float32) for name in "ab"})
