@@ -11,6 +11,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+pytestmark = pytest.mark.slow
+
 SECONDS, BYTES, RESIDENT = 20, 2 << 30, 400 << 20  # of the processor, of address space, of memory
 FILE_BYTES = 1 << 30  # what a command may write
 

@@ -11,6 +11,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+pytestmark = pytest.mark.slow
+
 CONFORMANCE = pathlib.Path(onnx.__file__).parent / "backend/test/data/node"
 
 

@@ -13,6 +13,8 @@ import realistic
 from programs import ROOT, SOURCES, STRICT, bert_feeds, output, run, symbols
 from test_narrow_floats import BITS, cast_model, every, hard_values
 
+pytestmark = pytest.mark.slow
+
 if platform.machine() != "x86_64":
     pytest.skip("needs an x86-64 machine and the C library for aarch64", allow_module_level=True)
 SYSROOT = "/usr/aarch64-linux-gnu"

@@ -6,6 +6,8 @@ import pytest
 import realistic
 from programs import ROOT, SOURCES, output, run
 
+pytestmark = pytest.mark.slow
+
 RUNTIME = sorted((ROOT / "runtime/src").glob("*.cpp"))
 OPT = "/usr/lib/llvm-22/bin/opt"
 # ThreadSanitizer sees accesses of up to 16 bytes, neither wider vectors nor masked ones: they are made scalar for it, which LLVM

@@ -13,6 +13,7 @@ import pytest
 import realistic
 
 TOLERANCE = 1e-4
+QUICK = ("bert-small", "gpt2-small", "lstm-small", "mobilenetv3-small", "yolo-nms-small")  # in the fast tier
 EXPORTED = sorted(path for golden in pathlib.Path(__file__).parent.glob("*/golden.npz") for path in golden.parent.glob("*.onnx"))
 # Where ONNX Runtime fails on a batch: there PyTorch's values are the only reference.
 BATCHES_REFUSED = {"llama-small/dynamo-opset23": "'cos_cache' and 'sin_cache' are expected to have the same shape"}
@@ -65,7 +66,8 @@ def test_digits_accuracy(compiled, digits):
     assert (logits.argmax(1) == labels).mean() >= 0.97
 
 
-@pytest.mark.parametrize("path", EXPORTED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", [pytest.param(path, id=f"{path.parent.name}-{path.stem}", marks=[] if path.parent.name in QUICK else pytest.mark.slow)
+                                  for path in EXPORTED])
 def test_exported(compiled, path):
     """One library serves every size. Golden values come from the library that the model was exported from (export/)."""
     sizes, session = golden_values(path.parent), session_of(path)

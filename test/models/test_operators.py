@@ -11,6 +11,8 @@ import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 
+pytestmark = pytest.mark.slow
+
 F16, F32, F64, BF16 = np.float16, np.float32, np.float64, ml_dtypes.bfloat16
 TOLERANCE = {np.dtype(F16): 2e-3, np.dtype(BF16): 1.6e-2, np.dtype(F32): 2e-5, np.dtype(F64): 1e-12}
 
