@@ -20,6 +20,22 @@ def DecomposeOnnx : Pass<"decompose-onnx", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlc::core::CoreDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::func::FuncDialect"];
 }
 
+def CheckSizes : Pass<"check-sizes", "::mlir::ModuleOp"> {
+  let summary = "Turns what ops assume of open sizes into core.require";
+  let description = [{
+    Sizes that must be equal, boxes that must be inside, windows that must fit: what is not certain is checked by the run, before
+    anything of the block touches memory. A check that stands already, here or around a loop, is not repeated.
+
+    ```mlir
+    %y = core.concat %a, %b axis = 0 : (tensor<?x?xf32>, tensor<?x?xf32>) -> tensor<?x?xf32>
+    // gains in front of it
+    %equal = arith.cmpi eq, %m, %n : index
+    core.require %equal "sizes of dimension 1 differ: %d and %d" (%m, %n)
+    ```
+  }];
+  let dependentDialects = ["::mlc::core::CoreDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
+}
+
 def SimplifyCore : Pass<"simplify-core", "::mlir::ModuleOp"> {
   let summary = "Algebra, constant folding and batch norm folding on core";
   let description = [{

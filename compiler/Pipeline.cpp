@@ -126,7 +126,10 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
   stages.run(createDecomposeOnnx({/*unrollLoops=*/options.train.enabled}));
   if (options.train.enabled) // before constants lose their names
     stages.run(createAddTraining(trainingOptions(options.train)));
-  stages.run(createSimplifyCore()).runOnFunctions(createLoopInvariantCodeMotionPass()).releaseUnusedResources();
+  stages.run(createCheckSizes())
+      .run(createSimplifyCore())
+      .runOnFunctions(createLoopInvariantCodeMotionPass())
+      .releaseUnusedResources();
   if (stages.failed())
     return failure();
   auto artifact = collectSignature(module, options, output);

@@ -74,8 +74,8 @@ int64_t lastUse(Value memref, Block &block, const DenseMap<Operation *, int64_t>
     last = std::max(last, end.lookup(block.findAncestorOpInBlock(*user)));
     for (Value result : user->getResults())
       if (isa<MemRefType>(result.getType()) &&
-          isa<ViewLikeOpInterface, memref::ReshapeOp, memref::CastOp, memref::ExpandShapeOp, memref::CollapseShapeOp>(
-              user))
+          isa<ViewLikeOpInterface, memref::ReshapeOp, memref::CastOp, memref::ExpandShapeOp, memref::CollapseShapeOp,
+              arith::SelectOp>(user))
         last = std::max(last, lastUse(result, block, end));
   }
   return last;

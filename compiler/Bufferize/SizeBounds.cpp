@@ -103,6 +103,8 @@ SizeBounds::Interval SizeBounds::ofDim(Operation *op) {
       })
       .Case([&](memref::ExpandShapeOp view) { return ofSize(view.getMixedOutputShape()[*axis], loc); })
       .Case([&](memref::CastOp view) { return of(dimOf(view.getSource(), *axis)); })
+      .Case([&](memref::ReinterpretCastOp view) { return ofSize(view.getConstifiedMixedSizes()[*axis], loc); })
+      .Case([&](arith::SelectOp either) { return of(dimOf(either.getFalseValue(), *axis)); })
       .Case([&](memref::ReshapeOp view) { // its sizes are stored into a small array in front of it
         for (Operation *user : view.getShape().getUsers())
           if (auto store = dyn_cast<memref::StoreOp>(user); store && getConstantIntValue(store.getIndices()[0]) == axis)

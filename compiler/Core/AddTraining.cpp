@@ -141,6 +141,10 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
 
     OpBuilder builder(ret);
     CoreBuilder b(builder, NameLoc::get(builder.getStringAttr("loss")));
+    b.assumeRequired(step.getBody().front());
+    for (int64_t axis = 0; axis < CoreBuilder::rankOf(*target); ++axis)
+      b.requireSame(b.dim(output, loss == "cross_entropy" && axis > 0 ? axis + 1 : axis), b.dim(*target, axis),
+                    "sizes of output and target");
     if (loss == "cross_entropy") {
       Value zero = b.index(builder.getIndexAttr(0));
       CheckRangeOp::create(builder, b.loc, *target, zero, b.index(b.dim(output, 1)), "label");

@@ -119,16 +119,14 @@ private:
         mapping.map(op->getResult(0), ConstantOp::create(builder, l.loc, value, constant.getNameAttr()).getResult());
       return success();
     }
-    if (checkIndices) {
-      checkGather(op);
-      checkSizes(op);
-    } else if (isa<CheckRangeOp>(op))
+    if (!checkIndices && isa<CheckRangeOp>(op))
       return success();
     Value result =
         TypeSwitch<Operation *, Value>(op)
             .Case<Pointwise>([&](Pointwise p) { return pointwise(p); })
             .Case<BroadcastOp>([&](BroadcastOp o) {
-              return l.broadcast(in(o.getX()), o.getAxes(), sizesLike(o.getType(), in(o.getMixedSizes())));
+              return l.broadcast(in(o.getX()), o.getAxes(), sizesLike(o.getType(), in(o.getMixedSizes())),
+                                 o.getSingle());
             })
             .Case<ReshapeOp>(
                 [&](ReshapeOp o) { return l.reshape(in(o.getX()), sizesLike(o.getType(), in(o.getMixedSizes()))); })
@@ -187,105 +185,6 @@ private:
     if (isUnsignedOp && isa<ScanOp, SortOp, SortRowsOp, ScatterNdOp, ScatterElementsOp>(op))
       clone->setAttr("is_unsigned", builder.getUnitAttr());
     return success();
-  }
-
-  /// Indices that are no constants are checked before they are used; what reads with them only stays inside of the tensor.
-  void checkGather(Operation *op) {
-    Value x, indices;
-    int64_t axis;
-    if (auto gather = dyn_cast<GatherOp>(op))
-      x = gather.getX(), indices = gather.getIndices(), axis = gather.getAxis();
-    else if (auto elements = dyn_cast<GatherElementsOp>(op))
-      x = elements.getX(), indices = elements.getIndices(), axis = elements.getAxis();
-    else
-      return;
-    // Only what comes from outside: what the model computes (positions, sorted indices) is in range unless the model is wrong.
-    Value source = indices;
-    while (Operation *definition = source.getDefiningOp()) {
-      if (!isa<ReshapeOp, BroadcastOp, CastOp, TransposeOp, SliceOp, ConcatOp>(definition))
-        return;
-      source = definition->getOperand(0);
-    }
-    if (isFunctionArgument(source)) // what a loop carries may have room for more than there is
-      indices = source;
-    Value size = l.index(l.sizesOf(in(x))[axis]);
-    Value lower = arith::SubIOp::create(builder, l.loc, l.constantIndex(0), size);
-    CheckRangeOp::create(builder, l.loc, in(indices), lower, size, nameOf(indices));
-  }
-
-  /// Is the size computed from the elements of a tensor, not only from other sizes?
-  static bool dependsOnData(Value size) {
-    SmallVector<Value> work = {size};
-    llvm::SmallPtrSet<Operation *, 16> seen;
-    while (!work.empty()) {
-      Operation *definition = work.pop_back_val().getDefiningOp();
-      if (!definition || isa<tensor::DimOp>(definition) || !seen.insert(definition).second)
-        continue;
-      if (isa<tensor::ExtractOp>(definition))
-        return true;
-      llvm::append_range(work, definition->getOperands());
-    }
-    return false;
-  }
-  static bool dependsOnData(OpFoldResult size) { return isa<Value>(size) && dependsOnData(cast<Value>(size)); }
-
-  /// The first elements, as many as a bounded size of the whole says.
-  static bool isBoundedBy(OpFoldResult start, OpFoldResult size, SliceOp slice, int64_t axis) {
-    auto value = dyn_cast<Value>(size);
-    auto bounded = value ? value.getDefiningOp<BoundedSizeOp>() : BoundedSizeOp();
-    return isConstantIntValue(start, 0) && slice.getStrides()[axis] == 1 && bounded &&
-           hasSize(slice.getX(), axis, bounded.getMax());
-  }
-
-  void checkRange(Value number, Value lower, Value upper, StringRef what) {
-    auto type = RankedTensorType::get({}, builder.getI64Type());
-    Value integer = arith::IndexCastOp::create(builder, l.loc, builder.getI64Type(), number);
-    CheckRangeOp::create(builder, l.loc, tensor::FromElementsOp::create(builder, l.loc, type, integer), lower, upper,
-                         what);
-  }
-
-  /// What a slice reads, and what a reshape takes the elements for, is checked where only the data says it.
-  void checkSizes(Operation *op) {
-    if (auto slice = dyn_cast<SliceOp>(op)) {
-      Sizes from = l.sizesOf(in(slice.getX())), starts = slice.getMixedStarts(), sizes = slice.getMixedSizes();
-      for (size_t axis = 0; axis < from.size(); ++axis) {
-        if (!dependsOnData(starts[axis]) && !dependsOnData(sizes[axis]))
-          continue;
-        if (isBoundedBy(starts[axis], sizes[axis], slice, axis))
-          continue;
-        Value zero = l.constantIndex(0), one = l.constantIndex(1),
-              limit = arith::AddIOp::create(builder, l.loc, l.index(from[axis]), one);
-        Value start = l.index(in(starts)[axis]), size = l.index(in(sizes)[axis]);
-        checkRange(start, zero, limit, "the start of a slice");
-        checkRange(size, zero, limit, "the size of a slice");
-        // start + (size - 1) * stride; of an empty slice one stride less than the start
-        int64_t stride = slice.getStrides()[axis];
-        Value steps = arith::SubIOp::create(builder, l.loc, size, one);
-        Value last = arith::AddIOp::create(builder, l.loc, start,
-                                           arith::MulIOp::create(builder, l.loc, steps, l.constantIndex(stride)));
-        checkRange(last, l.constantIndex(-stride), l.index(from[axis]), "the end of a slice");
-      }
-    } else if (auto reshape = dyn_cast<ReshapeOp>(op)) {
-      if (reshape.getX().getType().hasStaticShape() || !reshape.getType().hasStaticShape())
-        return;
-      Value count = l.constantIndex(1), one = count;
-      for (OpFoldResult size : l.sizesOf(in(reshape.getX())))
-        count = builder.createOrFold<arith::MulIOp>(l.loc, count, l.index(size));
-      Value expected = l.constantIndex(reshape.getType().getNumElements());
-      checkRange(count, expected, arith::AddIOp::create(builder, l.loc, expected, one), "the number of elements");
-    }
-  }
-
-  std::string nameOf(Value value) {
-    if (isFunctionArgument(value))
-      if (auto name = function.getArgAttrOfType<StringAttr>(cast<BlockArgument>(value).getArgNumber(), "onnx.name"))
-        return name.str();
-    return "index";
-  }
-
-  bool isFunctionArgument(Value value) {
-    auto argument = dyn_cast<BlockArgument>(value);
-    return argument && argument.getOwner()->getParentOp() == function;
   }
 
   static Type elementOf(Value value) { return cast<RankedTensorType>(value.getType()).getElementType(); }

@@ -40,7 +40,19 @@ Value LinalgBuilder::dropUnitDims(Value x, Ints axes) {
   return tensor::CollapseShapeOp::create(b, loc, RankedTensorType::get(shape, type.getElementType()), x, groups);
 }
 
-Value LinalgBuilder::broadcast(Value x, Ints axes, const Sizes &sizes) {
+/// The same rows, of sizes that are called 1: what may have none is a view that nobody reads then.
+static Value firstOf(LinalgBuilder &l, Value x, ArrayRef<int64_t> axes) {
+  if (axes.empty())
+    return x;
+  int64_t rank = cast<RankedTensorType>(x.getType()).getRank();
+  core::Sizes starts(rank, l.b.getIndexAttr(0)), strides(rank, l.b.getIndexAttr(1)), sizes = l.sizesOf(x);
+  for (int64_t axis : axes)
+    sizes[axis] = l.b.getIndexAttr(1);
+  return tensor::ExtractSliceOp::create(l.b, l.loc, x, starts, sizes, strides);
+}
+
+Value LinalgBuilder::broadcast(Value x, Ints axes, const Sizes &sizes, Ints single) {
+  x = firstOf(*this, x, single);
   auto type = cast<RankedTensorType>(x.getType());
   // A dimension of size 1 that is stretched has no place in the map.
   SmallVector<int64_t> dropped;

@@ -23,7 +23,7 @@ struct LinalgBuilder {
   Value pointwise(llvm::ArrayRef<Value> operands, mlir::RankedTensorType type, Body body);
 
   // DataMovement.cpp
-  Value broadcast(Value x, Ints axes, const Sizes &sizes);
+  Value broadcast(Value x, Ints axes, const Sizes &sizes, Ints single = {});
   Value reshape(Value x, const Sizes &sizes);
   Value transpose(Value x, Ints permutation);
   Value slice(Value x, const Sizes &starts, const Sizes &sizes, Ints strides);

@@ -63,7 +63,7 @@ static std::optional<OpFoldResult> stepsBetween(Node &n, OpFoldResult from, OpFo
   }
   OpFoldResult distance =
       by > 0 ? (a == 0 ? to : b.indexDifference(to, from)) : (c == 0 ? from : b.indexDifference(from, to));
-  if (!n.known.isNonNegative(distance))
+  if (!core::isNonNegative(distance))
     distance = b.indexMax(distance, b.builder.getIndexAttr(0));
   return std::abs(by) == 1 ? distance : b.indexCeilDiv(distance, b.builder.getIndexAttr(std::abs(by)));
 }

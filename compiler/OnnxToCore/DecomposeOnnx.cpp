@@ -51,6 +51,7 @@ private:
     for (Value operand : op->getOperands())
       operands.push_back(poisoned.contains(operand) ? Value() : mapped(operand));
     CoreBuilder b(builder, op.getLoc());
+    b.symbolOf = &known.symbolOf;
     Node n(op, operands, b, known);
     n.unrollsLoops = unrollsLoops;
     // Behind a failure nothing is known of the operands, but an operator that mlc lacks is told all the same.
@@ -262,6 +263,7 @@ private:
     if (!declared || type.hasStaticShape())
       return v;
     CoreBuilder b(builder, v.getLoc());
+    b.symbolOf = &known.symbolOf;
     core::Sizes sizes = b.dims(v);
     bool isRefined = false;
     for (int64_t d = 0; d < type.getRank(); ++d)

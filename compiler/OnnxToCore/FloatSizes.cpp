@@ -120,7 +120,7 @@ static bool isNotBelowZero(Value x, int depth = 8) {
   auto isOperand = [&](Value operand) { return isNotBelowZero(operand, depth - 1); };
   if (auto number = dyn_cast<arith::SIToFPOp>(op)) {
     auto index = number.getIn().getDefiningOp<arith::IndexCastOp>();
-    return index && KnownValues::isNonNegative(index.getIn(), depth - 1);
+    return index && core::isNonNegative(index.getIn(), depth - 1);
   }
   if (isa<arith::SelectOp>(op))
     return llvm::all_of(op->getOperands().drop_front(), isOperand);

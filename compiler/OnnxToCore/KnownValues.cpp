@@ -3,6 +3,7 @@
 #include "compiler/OnnxToCore/KnownValues.h"
 #include "compiler/OnnxToCore/FloatSizes.h"
 #include "compiler/OnnxToCore/Node.h"
+#include "dialects/core/SizeFacts.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -120,8 +121,6 @@ struct Arithmetic {
   OpFoldResult constant(int64_t value) { return b.builder.getIndexAttr(value); }
   static std::optional<int64_t> known(OpFoldResult x) { return getConstantIntValue(x); }
 
-  static bool isNonNegative(OpFoldResult x) { return KnownValues::isNonNegative(x); }
-
   MaybeIndex add(OpFoldResult x, OpFoldResult y) {
     auto a = known(x), c = known(y);
     int64_t r;
@@ -154,11 +153,11 @@ struct Arithmetic {
       return std::nullopt;
     if (a && c)
       return constant(*a / *c);
-    if (isNonNegative(x) && values.isSame(x, y))
+    if (core::isNonNegative(x) && values.isSame(x, y))
       return constant(1); // a size of 0 divided by itself is not defined
     if (c == 1)
       return x;
-    return isNonNegative(x) && isNonNegative(y) ? MaybeIndex(b.indexFloorDiv(x, y)) : std::nullopt;
+    return core::isNonNegative(x) && core::isNonNegative(y) ? MaybeIndex(b.indexFloorDiv(x, y)) : std::nullopt;
   }
   MaybeIndex floorDivide(OpFoldResult x, int64_t y) {
     if (y == 1)
@@ -172,7 +171,7 @@ struct Arithmetic {
       return x;
     if (auto a = known(x))
       return constant(llvm::divideCeilSigned(*a, y));
-    return isNonNegative(x) ? MaybeIndex(b.indexCeilDiv(x, constant(y))) : std::nullopt;
+    return core::isNonNegative(x) ? MaybeIndex(b.indexCeilDiv(x, constant(y))) : std::nullopt;
   }
 
   static MaybeRatio ratio(MaybeIndex numerator, int64_t denominator = 1) {
@@ -250,9 +249,9 @@ struct Arithmetic {
       return is(arith::applyCmpPredicate(*predicate, APInt(64, *a, true), APInt(64, *c, true)));
     if (values.isSame(x, y))
       return is(*predicate == P::eq || *predicate == P::sle || *predicate == P::sge);
-    if (c && *c < 0 && isNonNegative(x))
+    if (c && *c < 0 && core::isNonNegative(x))
       return is(*predicate == P::sgt || *predicate == P::sge);
-    if (a && *a < 0 && isNonNegative(y))
+    if (a && *a < 0 && core::isNonNegative(y))
       return is(*predicate == P::slt || *predicate == P::sle);
     return Ratio{arith::CmpIOp::create(b.builder, b.loc, *predicate, b.index(x), b.index(y)).getResult()};
   }
@@ -283,7 +282,7 @@ struct Arithmetic {
     if (op == "Neg")
       return ratio(subtract(constant(0), x.numerator), x.denominator);
     if (op == "Abs" || op == "Relu") {
-      if (isNonNegative(x.numerator))
+      if (core::isNonNegative(x.numerator))
         return x;
       auto other = op == "Relu" ? constant(0) : subtract(constant(0), x.numerator);
       if (auto a = known(x.numerator); a && other)
@@ -328,7 +327,7 @@ struct Arithmetic {
       return std::nullopt;
     if (x.denominator == 1)
       return x;
-    return isNonNegative(x.numerator) ? ratio(floorDivide(x.numerator, x.denominator)) : castFloat(x, to);
+    return core::isNonNegative(x.numerator) ? ratio(floorDivide(x.numerator, x.denominator)) : castFloat(x, to);
   }
 };
 } // namespace
@@ -349,62 +348,6 @@ std::optional<OpFoldResult> KnownValues::scaled(CoreBuilder &b, OpFoldResult siz
   auto floor = product ? arithmetic.unary("Floor", *product) : std::nullopt;
   auto integer = floor ? arithmetic.cast(*floor, f32, i64) : std::nullopt;
   return integer ? asIndex(*integer) : std::nullopt;
-}
-
-// Sizes are not negative, nor is what adds, multiplies and divides them.
-bool KnownValues::isNonNegative(OpFoldResult x, int depth) {
-  if (auto c = getConstantIntValue(x))
-    return *c >= 0;
-  FloatAttr number;
-  if (matchPattern(cast<Value>(x), m_Constant(&number)))
-    return !number.getValue().isNegative();
-  Operation *op = cast<Value>(x).getDefiningOp();
-  if (!op || depth == 0)
-    return false;
-  if (isa<tensor::DimOp, core::BoundedSizeOp>(op))
-    return true;
-  if (isa<arith::AddIOp, arith::MulIOp, arith::DivSIOp, arith::DivUIOp, arith::FloorDivSIOp, arith::CeilDivSIOp,
-          arith::CeilDivUIOp, arith::MinSIOp, arith::MinUIOp>(op))
-    return isNonNegative(op->getOperand(0), depth - 1) && isNonNegative(op->getOperand(1), depth - 1);
-  if (isa<arith::MaxSIOp>(op))
-    return isNonNegative(op->getOperand(0), depth - 1) || isNonNegative(op->getOperand(1), depth - 1);
-  if (isa<arith::SelectOp>(op))
-    return isNonNegative(op->getOperand(1), depth - 1) && isNonNegative(op->getOperand(2), depth - 1);
-  // FloatSizes::toIndex
-  if (isa<arith::IndexCastOp, arith::FPToSIOp, arith::MinNumFOp>(op))
-    return llvm::all_of(op->getOperands(), [&](Value operand) { return isNonNegative(operand, depth - 1); });
-  if (isa<arith::MaxNumFOp>(op)) // which is never NaN, as its second operand is not
-    return matchPattern(op->getOperand(1), m_Constant(&number)) && !number.getValue().isNegative();
-  return false;
-}
-
-bool KnownValues::isSame(OpFoldResult x, OpFoldResult y, int depth) const {
-  if (x == y)
-    return true;
-  auto a = dyn_cast<Value>(x), c = dyn_cast<Value>(y);
-  if (!a || !c)
-    return getConstantIntValue(x) && getConstantIntValue(x) == getConstantIntValue(y);
-  Operation *p = a.getDefiningOp(), *q = c.getDefiningOp();
-  if (!p || !q || depth == 0 || p->getName() != q->getName() || p->getNumOperands() != q->getNumOperands() ||
-      p->getNumResults() != 1 || p->getNumRegions() || !isMemoryEffectFree(p) ||
-      p->getAttrDictionary() != q->getAttrDictionary() || p->getResultTypes() != q->getResultTypes())
-    return false;
-  if (auto dim = dyn_cast<tensor::DimOp>(p)) {
-    auto other = cast<tensor::DimOp>(q);
-    auto i = dim.getConstantIndex(), k = other.getConstantIndex();
-    if (!i || !k)
-      return false;
-    if (dim.getSource() == other.getSource())
-      return i == k;
-    StringRef symbol = symbolOf ? symbolOf(dim.getSource(), *i) : "";
-    return !symbol.empty() && symbol == symbolOf(other.getSource(), *k);
-  }
-  if (!isa<arith::ArithDialect, math::MathDialect>(p->getDialect()))
-    return false;
-  for (auto [s, t] : llvm::zip_equal(p->getOperands(), q->getOperands()))
-    if (!isSame(s, t, depth - 1))
-      return false;
-  return true;
 }
 
 // ---- finding ------------------------------------------------------------------------------------------------------

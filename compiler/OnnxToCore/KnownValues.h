@@ -4,6 +4,7 @@
 #ifndef MLC_COMPILER_ONNXTOCORE_KNOWNVALUES_H
 #define MLC_COMPILER_ONNXTOCORE_KNOWNVALUES_H
 #include "dialects/core/CoreBuilder.h"
+#include "dialects/core/SizeFacts.h"
 #include "llvm/ADT/DenseMap.h"
 #include <functional>
 
@@ -38,11 +39,11 @@ public:
   /// Named floats are parameters: what is computed from them is not known here, even if it could be.
   bool areParameters = false;
   /// True if two sizes are certainly equal.
-  bool isSame(mlir::OpFoldResult x, mlir::OpFoldResult y, int depth = 6) const;
+  bool isSame(mlir::OpFoldResult x, mlir::OpFoldResult y) const {
+    return core::isSameSize(x, y, symbolOf ? core::SymbolOf(symbolOf) : core::SymbolOf());
+  }
   /// floor(size * scale) in f32, as Resize computes it; nullopt if the scale is not known.
   std::optional<mlir::OpFoldResult> scaled(core::CoreBuilder &b, mlir::OpFoldResult size, const Ratio &scale) const;
-  /// True if an index is certainly not negative.
-  static bool isNonNegative(mlir::OpFoldResult x, int depth = 8);
 
 private:
   llvm::DenseMap<mlir::Value, KnownTensor> map;

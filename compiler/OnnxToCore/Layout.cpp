@@ -80,7 +80,7 @@ static void resolveAtRunTime(Node &n, CoreBuilder &b, const Sizes &all, Sizes &t
   bool hasInferred = llvm::any_of(target, [](OpFoldResult size) { return constantSize(size) == -1; });
   for (auto [i, size] : llvm::enumerate(target)) {
     auto v = dyn_cast<Value>(size);
-    if (v && !KnownValues::isNonNegative(v)) {
+    if (v && !core::isNonNegative(v)) {
       if (!allowZero && i < all.size())
         size = v = choose(is(v, 0), b.index(all[i]), v);
       if (!hasInferred) {
@@ -105,7 +105,7 @@ static Values reshapeTo(Node &n, CoreBuilder &b, Sizes target, bool allowZero) {
   if (!n.validSizes(all))
     return failure();
   bool isComputed =
-      llvm::any_of(target, [](OpFoldResult size) { return !KnownValues::isNonNegative(size) && !constantSize(size); });
+      llvm::any_of(target, [](OpFoldResult size) { return !core::isNonNegative(size) && !constantSize(size); });
   if (isComputed)
     resolveAtRunTime(n, b, all, target, allowZero);
   for (auto [i, size] : llvm::enumerate(target)) {

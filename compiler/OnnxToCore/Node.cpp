@@ -442,7 +442,9 @@ bool Node::validSizes(const Sizes &sizes) {
 
 bool Node::sameSize(OpFoldResult x, OpFoldResult y, StringRef what) {
   auto a = constantSize(x), c = constantSize(y);
-  return check(!a || !c || *a == *c, "{0} differ: {1} and {2}", what, a.value_or(-1), c.value_or(-1));
+  if (a && c)
+    return check(*a == *c, "{0} differ: {1} and {2}", what, *a, *c);
+  return b.requireSame(x, y, what);
 }
 
 static std::string namesOf(unsigned kinds) {

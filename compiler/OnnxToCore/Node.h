@@ -140,7 +140,7 @@ public:
   bool ranked(int64_t i, int64_t atLeast, int64_t atMost, StringRef what);
   /// Every constant size is >= 0 and their product is in bounds.
   bool validSizes(const Sizes &sizes);
-  /// Two sizes do not differ when both are constant.
+  /// The sizes are equal: an error if they are known not to be, a check of the run where only the run knows.
   bool sameSize(OpFoldResult x, OpFoldResult y, StringRef what);
   bool elementIs(int64_t i, unsigned kinds, StringRef what);
 

@@ -13,7 +13,7 @@ static OpFoldResult clampIndex(CoreBuilder &b, OpFoldResult x, OpFoldResult low,
   auto c = constantSize(x), l = constantSize(low), h = constantSize(high);
   if (c && l && h)
     return b.builder.getIndexAttr(std::max(*l, std::min(*c, *h)));
-  OpFoldResult y = l && *l == 0 && KnownValues::isNonNegative(x) ? x : b.indexMax(x, low);
+  OpFoldResult y = l && *l == 0 && core::isNonNegative(x) ? x : b.indexMax(x, low);
   return b.indexMin(y, high);
 }
 
@@ -26,7 +26,7 @@ static OpFoldResult fromEnd(Node &n, OpFoldResult bound, OpFoldResult size) {
                                       b.builder.getIndexAttr(*c < -*s ? -1 - *s : *c + *s)) // avoids an overflow; clamped afterwards
            : *c < -kElementsMax ? OpFoldResult(b.builder.getIndexAttr(-1))
                                 : b.indexSum(size, bound);
-  if (c || KnownValues::isNonNegative(bound))
+  if (c || core::isNonNegative(bound))
     return bound;
   Value v = b.index(bound), zero = b.index(b.builder.getIndexAttr(0));
   Value isNegative = arith::CmpIOp::create(b.builder, b.loc, arith::CmpIPredicate::slt, v, zero);

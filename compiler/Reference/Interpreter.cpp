@@ -72,7 +72,8 @@ LogicalResult Interpreter::visit(Operation *op) {
     return loop(control);
   if (auto size = dyn_cast<core::BoundedSizeOp>(op))
     return boundedSize(size);
-  if (isa<core::CheckRangeOp>(op) || visitScalar(op) || visitReal(op)) // ranges: the library refuses what is outside
+  if (isa<core::CheckRangeOp, core::RequireOp>(op) || visitScalar(op) ||
+      visitReal(op)) // ranges: the library refuses what is outside
     return success();
   SmallVector<Tensor> operands;
   for (Value operand : op->getOperands())

@@ -30,6 +30,14 @@ Tensor broadcast(core::BroadcastOp op, const Tensor &x, ArrayRef<int64_t> sizes)
   return box(x, sizes, 0, strides);
 }
 
+Tensor stretch(const Tensor &x, ArrayRef<int64_t> sizes) {
+  Strides strides = x.strides();
+  for (auto [size, stride] : llvm::zip_equal(x.shape, strides))
+    if (size == 1)
+      stride = 0;
+  return box(x, sizes, 0, strides);
+}
+
 Tensor transpose(core::TransposeOp op, const Tensor &x) {
   Strides own = x.strides(), strides;
   Shape shape;
@@ -149,6 +157,7 @@ Tensor randomBits(const Tensor &seed, ArrayRef<int64_t> sizes) {
 Result evaluateMovement(Operation *op, Operands operands, const Interpreter &scope) {
   return llvm::TypeSwitch<Operation *, Result>(op)
       .Case([&](core::BroadcastOp op) { return broadcast(op, operands[0], scope.sizes(op.getMixedSizes())); })
+      .Case([&](core::StretchOp op) { return stretch(operands[0], scope.sizes(op.getMixedSizes())); })
       .Case([&](core::ReshapeOp op) -> Result {
         Shape shape = scope.sizes(op.getMixedSizes());
         if (product(shape) != operands[0].count())

@@ -132,7 +132,10 @@ private:
   LogicalResult emitStructured(Operation *op);
   LogicalResult emitInsert(mlir::tensor::InsertSliceOp op);
   LogicalResult emitCopy(Value from, Value to);
+  LogicalResult emitRepeat(Value from, Value to);
   LogicalResult emitCheck(core::CheckRangeOp op);
+  LogicalResult emitRequire(core::RequireOp op);
+  LogicalResult emitStretch(core::StretchOp op);
   LogicalResult emitAssignments();
   FailureOr<SmallVector<Value>> emitResults();
   bool isInOutput(Value value, unsigned number);

@@ -164,7 +164,8 @@ FailureOr<Value> EntryOutliner::scalarOf(Value value) {
     auto argument = dyn_cast<BlockArgument>(size.getSource());
     if (axis && argument && argument.getOwner() == &source.getBody().front()) {
       result = dim(all.symbols.find(source, argument.getArgNumber(), *axis));
-    } else if (axis && (ownsBuffer(size.getSource()) || size.getSource().getDefiningOp<tensor::InsertSliceOp>())) {
+    } else if (axis && (ownsBuffer(size.getSource()) ||
+                        isa_and_nonnull<tensor::InsertSliceOp, core::StretchOp>(size.getSource().getDefiningOp()))) {
       // Not through its memory: where that is may depend on its size.
       auto type = cast<RankedTensorType>(size.getSource().getType());
       if (!type.isDynamicDim(*axis)) {
@@ -261,8 +262,9 @@ FailureOr<SmallVector<Value>> EntryOutliner::dynamicSizes(Value tensor) {
       }
     return sizes;
   }
-  if (auto empty = dyn_cast<tensor::EmptyOp>(definition)) {
-    for (Value size : empty.getDynamicSizes()) {
+  if (isa<tensor::EmptyOp, core::StretchOp>(definition)) {
+    auto empty = dyn_cast<tensor::EmptyOp>(definition);
+    for (Value size : empty ? empty.getDynamicSizes() : cast<core::StretchOp>(definition).getSizes()) {
       auto scalar = scalarOf(size);
       if (failed(scalar))
         return failure();
@@ -452,6 +454,9 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
     if (failed(memref))
       return failure();
     auto from = ::cast<MemRefType>(memref->getType());
+    for (auto [axis, size] : llvm::enumerate(type.getShape())) // a size that becomes known is one that must be so
+      if (!ShapedType::isDynamic(size) && from.isDynamicDim(axis))
+        requireEqual(sizeOf(*memref, axis), b.getIndexAttr(size), "a size is %d, expected %d");
     return Value(memref::CastOp::create(
         b, loc, MemRefType::get(type.getShape(), type.getElementType(), from.getLayout()), *memref));
   }

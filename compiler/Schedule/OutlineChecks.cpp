@@ -5,6 +5,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 using namespace mlc;
@@ -31,6 +32,10 @@ OpFoldResult EntryOutliner::sizeOf(Value memref, int64_t axis) {
     return view.getMixedSizes()[axis];
   if (auto view = memref.getDefiningOp<memref::ExpandShapeOp>())
     return view.getMixedOutputShape()[axis];
+  if (auto view = memref.getDefiningOp<memref::ReinterpretCastOp>())
+    return view.getConstifiedMixedSizes()[axis];
+  if (auto either = memref.getDefiningOp<arith::SelectOp>()) // emitStretch
+    return sizeOf(either.getFalseValue(), axis);
   if (auto view = memref.getDefiningOp<memref::CollapseShapeOp>()) {
     SmallVector<ReassociationIndices> groups = view.getReassociationIndices();
     // One dimension among ones is that dimension.
@@ -100,8 +105,18 @@ void EntryOutliner::checkLoops(linalg::GenericOp op, llvm::function_ref<Value(Va
   }
 }
 
+LogicalResult EntryOutliner::emitRequire(core::RequireOp op) {
+  auto condition = scalarOf(op.getCondition()), x = scalarOf(op.getA()), y = scalarOf(op.getB());
+  if (failed(condition) || failed(x) || failed(y))
+    return failure();
+  if (!matchPattern(*condition, m_One()))
+    rt::CheckOp::create(b, loc, call, *condition, b.getStringAttr(withNode(op.getMessage())), *x, *y);
+  return success();
+}
+
 /// A loop over the elements in the entry itself: a check that fails returns from there.
 LogicalResult EntryOutliner::emitCheck(core::CheckRangeOp op) {
+  std::string what = withNode(op.getWhat());
   auto memref = memoryOf(op.getX());
   if (succeeded(memref))
     memref = contiguous(op.getX(), *memref);
@@ -124,8 +139,8 @@ LogicalResult EntryOutliner::emitCheck(core::CheckRangeOp op) {
   }
   Value element = arith::IndexCastOp::create(b, loc, b.getIndexType(), memref::LoadOp::create(b, loc, flat, indices));
   Value notBelow = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, element, *lower);
-  rt::CheckOp::create(b, loc, call, notBelow, b.getStringAttr(op.getWhat() + " %d is below %d"), element, *lower);
+  rt::CheckOp::create(b, loc, call, notBelow, b.getStringAttr(what + " %d is below %d"), element, *lower);
   Value below = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, element, *upper);
-  rt::CheckOp::create(b, loc, call, below, b.getStringAttr(op.getWhat() + " %d is not below %d"), element, *upper);
+  rt::CheckOp::create(b, loc, call, below, b.getStringAttr(what + " %d is not below %d"), element, *upper);
   return success();
 }

@@ -107,28 +107,40 @@ LogicalResult EntryOutliner::emitUnit(ArrayRef<Operation *> members) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](tensor::InsertSliceOp insert) { return emitInsert(insert); })
       .Case([&](core::CheckRangeOp check) { return emitCheck(check); })
+      .Case([&](core::RequireOp check) { return emitRequire(check); })
+      .Case([&](core::StretchOp stretch) { return emitStretch(stretch); })
       .Case([&](core::LoopOp loop) { return emitLoop(loop); })
       .Case([&](core::IfOp branch) { return emitIf(branch); })
       .Default([](Operation *) { return success(); }); // views and index arithmetic are made on demand
 }
 
-/// A unit runs when all that it waits for has run: Kahn's algorithm, the earliest first.
+/// Does the unit touch memory?
+static bool touchesMemory(ArrayRef<Operation *> members) {
+  Operation *op = members.front();
+  return op->hasAttr(kGroupAttr) || isStructured(op) ||
+         isa<tensor::InsertSliceOp, core::CheckRangeOp, core::StretchOp, core::LoopOp, core::IfOp>(op);
+}
+
+/// A unit runs when all that it waits for has run: Kahn's algorithm, the earliest first. Requirements and index arithmetic go before
+/// everything that touches memory: a group begins where its first member stood, which may be above what its last member requires.
 LogicalResult EntryOutliner::emitUnits(const Units &units) {
   SmallVector<int64_t> waiting(units.members.size(), 0);
   for (ArrayRef<int64_t> followers : units.followers)
     for (int64_t follower : followers)
       ++waiting[follower];
-  std::priority_queue<int64_t, std::vector<int64_t>, std::greater<>> ready;
+  using Entry = std::pair<bool, int64_t>;
+  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> ready;
+  auto push = [&](int64_t unit) { ready.push({touchesMemory(units.members[unit]), unit}); };
   for (auto [unit, count] : llvm::enumerate(waiting))
     if (count == 0)
-      ready.push(unit);
+      push(unit);
   size_t done = 0;
   for (; !ready.empty(); ++done) {
-    int64_t unit = ready.top();
+    int64_t unit = ready.top().second;
     ready.pop();
     for (int64_t follower : units.followers[unit])
       if (--waiting[follower] == 0)
-        ready.push(follower);
+        push(follower);
     if (failed(emitUnit(units.members[unit])))
       return failure();
   }

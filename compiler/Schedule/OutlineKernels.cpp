@@ -5,6 +5,8 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Transforms/RegionUtils.h"
 
@@ -113,6 +115,72 @@ LogicalResult EntryOutliner::emitInsert(tensor::InsertSliceOp op) {
   return emitCopy(*from, subview(*destination, lists[0], lists[1], lists[2], op.getSourceType()));
 }
 
+/// Where the sizes turn out equal, the result is the operand's memory; otherwise a kernel makes the repeated rows in memory that has no
+/// size in the other case.
+LogicalResult EntryOutliner::emitStretch(core::StretchOp op) {
+  auto from = memoryOf(op.getX());
+  if (succeeded(from))
+    from = contiguous(op.getX(), *from);
+  auto dynamic = dynamicSizes(op.getY());
+  if (failed(from) || failed(dynamic))
+    return failure();
+  auto type = cast<RankedTensorType>(op.getType());
+  SmallVector<OpFoldResult> sizes, strides(type.getRank());
+  Value isSame = arith::ConstantOp::create(b, loc, b.getBoolAttr(true));
+  auto index = [&](OpFoldResult size) { return getValueOrCreateConstantIndexOp(b, loc, size); };
+  for (auto [axis, size] : llvm::enumerate(type.getShape())) {
+    sizes.push_back(ShapedType::isDynamic(size) ? OpFoldResult((*dynamic)[type.getDynamicDimIndex(axis)])
+                                                : OpFoldResult(b.getIndexAttr(size)));
+    Value isEqual =
+        b.createOrFold<arith::CmpIOp>(loc, arith::CmpIPredicate::eq, index(sizeOf(*from, axis)), index(sizes[axis]));
+    isSame = b.createOrFold<arith::AndIOp>(loc, isSame, isEqual);
+  }
+  Value count = arith::ConstantIndexOp::create(b, loc, 1);
+  for (int64_t axis = type.getRank() - 1; axis >= 0; --axis) {
+    strides[axis] = getAsOpFoldResult(count);
+    count = b.createOrFold<arith::MulIOp>(loc, count, index(sizes[axis]));
+  }
+  Value room = arith::SelectOp::create(b, loc, isSame, index(b.getIndexAttr(0)), count);
+  Value flat = allocate(RankedTensorType::get({ShapedType::kDynamic}, type.getElementType()), room);
+  auto wanted = MemRefType::get(type.getShape(), type.getElementType());
+  Value repeated = memref::ReinterpretCastOp::create(b, loc, wanted, flat, b.getIndexAttr(0), sizes, strides);
+  Value differs = arith::XOrIOp::create(b, loc, isSame, arith::ConstantOp::create(b, loc, b.getBoolAttr(true)));
+  auto branch = scf::IfOp::create(b, loc, differs, /*withElseRegion=*/false);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    if (failed(emitRepeat(*from, repeated)))
+      return failure();
+  }
+  Value same = from->getType() == wanted ? *from : Value(memref::CastOp::create(b, loc, wanted, *from));
+  memory[op.getY()] = arith::SelectOp::create(b, loc, isSame, same, repeated);
+  return success();
+}
+
+/// to[i] = from[i], and from[0] along dimensions of which there is but one
+LogicalResult EntryOutliner::emitRepeat(Value from, Value to) {
+  SmallVector<Value> operands = {kernelOperand(from), kernelOperand(to)};
+  func::FuncOp kernel = makeKernel(context, "loops", operands);
+  OpBuilder k = OpBuilder::atBlockEnd(&kernel.getBody().front());
+  int64_t rank = cast<MemRefType>(from.getType()).getRank();
+  Value source = kernel.getArgument(0);
+  SmallVector<Value> last;
+  for (int64_t axis = 0; axis < rank; ++axis)
+    last.push_back(arith::SubIOp::create(k, loc, memref::DimOp::create(k, loc, source, axis),
+                                         arith::ConstantIndexOp::create(k, loc, 1)));
+  SmallVector<utils::IteratorType> iterators(rank, utils::IteratorType::parallel);
+  linalg::GenericOp::create(
+      k, loc, ValueRange{}, ValueRange{kernel.getArgument(1)}, ArrayRef<AffineMap>{k.getMultiDimIdentityMap(rank)},
+      iterators, [&](OpBuilder &nested, Location l, ValueRange) {
+        SmallVector<Value> at;
+        for (int64_t axis = 0; axis < rank; ++axis)
+          at.push_back(arith::MinSIOp::create(nested, l, linalg::IndexOp::create(nested, l, axis), last[axis]));
+        linalg::YieldOp::create(nested, l, memref::LoadOp::create(nested, l, source, at).getResult());
+      });
+  func::ReturnOp::create(k, loc);
+  return callKernel(kernel, operands);
+}
+
 LogicalResult EntryOutliner::emitStructured(Operation *op) {
   SmallVector<Value> operands;
   for (Value operand : op->getOperands()) {
@@ -120,10 +188,6 @@ LogicalResult EntryOutliner::emitStructured(Operation *op) {
     if (failed(value))
       return failure();
     operands.push_back(kernelOperand(*value));
-  }
-  if (isa<core::NmsOp>(op)) {
-    requireEqual(sizeOf(operands[0], 0), sizeOf(operands[1], 0), "%d batches of boxes and %d of scores");
-    requireEqual(sizeOf(operands[0], 1), sizeOf(operands[1], 2), "%d boxes and %d scores");
   }
   for (Value result : op->getResults()) {
     auto memref = memoryOf(result);

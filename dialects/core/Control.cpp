@@ -15,6 +15,25 @@ static LogicalResult verifyScalar(Operation *op, Value condition) {
   return success();
 }
 
+// ---- Require ---------------------------------------------------------------------------------------------------------------------
+
+namespace {
+/// require true -> nothing
+struct KnownToHold : OpRewritePattern<RequireOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(RequireOp op, PatternRewriter &b) const override {
+    if (!matchPattern(op.getCondition(), m_One()))
+      return b.notifyMatchFailure(op, "the condition is not known to hold");
+    b.eraseOp(op);
+    return success();
+  }
+};
+} // namespace
+
+void RequireOp::getCanonicalizationPatterns(RewritePatternSet &patterns, MLIRContext *context) {
+  patterns.add<KnownToHold>(context);
+}
+
 // ---- If ------------------------------------------------------------------------------------------------------------------------
 
 Value IfOp::getSize(unsigned result, int64_t axis) {

@@ -1,5 +1,6 @@
 // CoreBuilder and Expr: makes operations, or finds that it need not (see CoreBuilder.h).
 #include "dialects/core/CoreBuilder.h"
+#include "dialects/core/SizeFacts.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
@@ -116,13 +117,12 @@ Sizes CoreBuilder::broadcastSizes(CoreBuilder &b, ArrayRef<Value> values) {
       OpFoldResult &size = sizes[offset + axis];
       std::optional<int64_t> known = getConstantIntValue(size);
       int64_t own = typeOf(v).getDimSize(axis);
-      if (known == 1 || (!known && !ShapedType::isDynamic(own) && own != 1))
-        size = b.dim(v, axis);
-      else if (known && *known != 1 && !ShapedType::isDynamic(own) && own != 1 && own != *known && !b.failed) {
+      if (known && *known != 1 && !ShapedType::isDynamic(own) && own != 1 && own != *known && !b.failed) {
         emitError(b.loc, "shapes do not broadcast to each other: size ")
             << *known << " against " << own << " of " << v.getType();
         b.failed = true;
       }
+      size = b.broadcastSize(size, b.dim(v, axis));
     }
   return sizes;
 }
@@ -147,13 +147,16 @@ Expr CoreBuilder::binary(StringRef name, Value x, Value y) {
   return wrap(insertOrFold(state));
 }
 
-/// No broadcast is needed: every size is equal, or dynamic in both.
+/// No broadcast is needed: every size is certainly equal.
 bool CoreBuilder::inferable(Value x, Value y) {
   RankedTensorType a = typeOf(x), c = typeOf(y);
   if (a.getRank() != c.getRank())
     return false;
-  for (auto [p, q] : llvm::zip(a.getShape(), c.getShape()))
-    if (p != q && !((ShapedType::isDynamic(p) && q != 1) || (ShapedType::isDynamic(q) && p != 1)))
+  if (x == y)
+    return true;
+  for (int64_t axis = 0; axis < a.getRank(); ++axis)
+    if ((a.isDynamicDim(axis) || c.isDynamicDim(axis)) ? !isSame(dim(x, axis), dim(y, axis))
+                                                       : a.getDimSize(axis) != c.getDimSize(axis))
       return false;
   return true;
 }
@@ -204,19 +207,37 @@ Expr CoreBuilder::broadcast(Value x, const Sizes &sizes, Ints axes) {
     if (std::optional<int64_t> count = getConstantIntValue(sizes[0]); count && *count <= shapeElementsMax)
       return fromElements(Sizes(*count, (*elements(x))[0]), elementOf(x));
   // A dimension that stays as it is keeps its static size.
-  Sizes refined = sizes;
-  bool isIdentity = static_cast<int64_t>(sizes.size()) == rankOf(x);
+  Sizes refined = sizes, stretched = dims(x);
+  SmallVector<int64_t> single;
+  bool isIdentity = static_cast<int64_t>(sizes.size()) == rankOf(x), isStretched = false;
   for (auto [axis, at] : llvm::enumerate(axes)) {
-    int64_t size = typeOf(x).getDimSize(axis);
-    if (!ShapedType::isDynamic(size) && size != 1)
-      refined[at] = builder.getIndexAttr(size);
-    isIdentity = isIdentity && axis < refined.size() &&
-                 (hasSize(x, axis, refined[at]) || (ShapedType::isDynamic(size) && !getConstantIntValue(refined[at])));
+    OpFoldResult own = stretched[axis];
+    std::optional<int64_t> known = getConstantIntValue(own);
+    if (known && *known != 1 && getConstantIntValue(sizes[at]).value_or(*known) == *known) {
+      requireSame(own, sizes[at], "sizes");
+      refined[at] = own;
+    }
+    bool isSameAs = isSame(own, refined[at]);
+    isIdentity = isIdentity && isSameAs;
+    if (isSameAs || known) // what does not fit is told by the op
+      continue;
+    if (isAtMost(own, 1))
+      single.push_back(axis);
+    else
+      stretched[axis] = refined[at], isStretched = true;
   }
   if (isIdentity)
     return wrap(x);
+  if (isStretched) {
+    SplitSizes s(builder, stretched);
+    x = make<StretchOp>(x, s.dynamic, s.fixed);
+    if (static_cast<int64_t>(sizes.size()) == rankOf(x) && single.empty() &&
+        llvm::all_of(llvm::zip_equal(stretched, refined),
+                     [&](auto pair) { return isSame(std::get<0>(pair), std::get<1>(pair)); }))
+      return wrap(x);
+  }
   SplitSizes s(builder, refined);
-  return wrap(make<BroadcastOp>(x, s.dynamic, axes, s.fixed));
+  return wrap(make<BroadcastOp>(x, s.dynamic, axes, s.fixed, single));
 }
 
 Expr CoreBuilder::broadcastTo(Value x, const Sizes &sizes) {
@@ -534,10 +555,7 @@ Expr CoreBuilder::matmul(Value lhs, Value rhs) {
   for (auto [v, own] : {std::pair(lhs, lhsBatch), std::pair(rhs, rhsBatch)})
     for (int64_t axis = 0; axis < own; ++axis) {
       OpFoldResult &size = sizes[batch - own + axis];
-      std::optional<int64_t> known = getConstantIntValue(size);
-      int64_t fixed = typeOf(v).getDimSize(axis);
-      if (known == 1 || (!known && !ShapedType::isDynamic(fixed) && fixed != 1))
-        size = dim(v, axis);
+      size = broadcastSize(size, dim(v, axis));
     }
   auto expand = [&](Value v, int64_t own) {
     Sizes full = sizes;

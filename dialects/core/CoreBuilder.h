@@ -3,6 +3,8 @@
 #ifndef MLC_DIALECTS_CORE_COREBUILDER_H
 #define MLC_DIALECTS_CORE_COREBUILDER_H
 #include "dialects/core/Core.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include <functional>
 #include <optional>
 
 namespace mlc::core {
@@ -17,8 +19,8 @@ using Ints = llvm::ArrayRef<int64_t>;
 
 class CoreBuilder;
 
-/// A tensor with operators. Operands of different shapes are broadcast to each other by NumPy's rules (sizes that are
-/// dynamic and not the same SSA value are assumed equal unless one is a static 1); numbers become splats of the other's type.
+/// A tensor with operators. Operands of different shapes are broadcast to each other by NumPy's rules, also where only the run knows
+/// which of two sizes is 1 (StretchOp); numbers become splats of the other's type.
 struct Expr {
   CoreBuilder *b = nullptr;
   Value v;
@@ -70,6 +72,22 @@ public:
   OpFoldResult indexCeilDiv(OpFoldResult, OpFoldResult);
   OpFoldResult indexMin(OpFoldResult, OpFoldResult);
   OpFoldResult indexMax(OpFoldResult, OpFoldResult);
+  Value indexCompare(mlir::arith::CmpIPredicate predicate, OpFoldResult, OpFoldResult);
+  OpFoldResult indexSelect(Value condition, OpFoldResult, OpFoldResult);
+  /// Certainly equal, or required to be.
+  bool isSame(OpFoldResult, OpFoldResult);
+  /// The size that NumPy gives two dimensions that are broadcast to each other; that they can be is checked where they are.
+  OpFoldResult broadcastSize(OpFoldResult, OpFoldResult);
+  /// Names of the dimensions of function arguments, where the builder's user has them.
+  const std::function<llvm::StringRef(Value, int64_t)> *symbolOf = nullptr;
+
+  // ---- assumptions: proved, or checked by the run before anything of the block touches memory -------------------------------------
+  /// `message` has at most two %d, which are x and y. These return false only after an error.
+  bool require(Value condition, const llvm::Twine &message, OpFoldResult x, OpFoldResult y);
+  /// "`what` differ: x and y" unless they are equal. What this builder makes afterwards, in the same block or inside, takes them for equal.
+  bool requireSame(OpFoldResult x, OpFoldResult y, const llvm::Twine &what);
+  /// Takes for equal what the block's core.require say.
+  void assumeRequired(mlir::Block &block);
   /// The elements of an integer tensor of rank 0 or 1 when they are known as constants or index values (constants,
   /// tensor.from_elements, what folds from them); nullopt otherwise.
   std::optional<Sizes> elements(Value v);
@@ -104,7 +122,7 @@ public:
   Expr cast(Value x, Type element);               // ONNX Cast's rules: float -> int truncates, -> bool is x != 0
 
   // ---- data movement ----------------------------------------------------------------------------------------------
-  /// Result dimension axes[i] is operand dimension i (size equal or 1); others are new.
+  /// Result dimension axes[i] is operand dimension i (size equal or 1, which the run may have to tell); others are new.
   Expr broadcast(Value x, const Sizes &sizes, Ints axes);
   /// NumPy: align at the right.
   Expr broadcastTo(Value x, const Sizes &sizes);
@@ -180,7 +198,12 @@ private:
   template <typename Op, typename... Args> Value make(Args &&...args);
   Value insertOrFold(mlir::OperationState &state);
   Expr convertedScalar(double value, Value like);
-  static bool inferable(Value x, Value y);
+  bool inferable(Value x, Value y);
+  struct Equality {
+    mlir::Block *block;
+    OpFoldResult x, y;
+  };
+  llvm::SmallVector<Equality> equalities;
   // Results of arithmetic on small integer tensors that are lists of index values; null where the operands are not.
   bool isShapeArithmetic(mlir::ValueRange values);
   Value shapeBinary(llvm::StringRef name, Value x, Value y);

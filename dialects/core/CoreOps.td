@@ -152,6 +152,21 @@ def Core_CheckRangeOp : Core_Op<"check_range", [MemoryEffects<[MemWrite]>]> {
   let assemblyFormat = "$x `in` $lower `,` $upper $what attr-dict `:` type($x)";
 }
 
+def Core_RequireOp : Core_Op<"require", [MemoryEffects<[MemWrite]>]> {
+  let summary = "Lets the run fail unless a condition on sizes holds";
+  let description = [{
+    What an operation assumes of sizes that only the run knows. The run returns MLC_MODEL_ERROR with the node's name and `message`, whose
+    at most two %d are a and b, before any operation of the block that the check stands in front of touches memory.
+
+    ```mlir
+    core.require %equal "sizes of dimension 1 differ: %d and %d" (%m, %n)
+    ```
+  }];
+  let arguments = (ins I1:$condition, StrAttr:$message, Index:$a, Index:$b);
+  let assemblyFormat = "$condition $message `(` $a `,` $b `)` attr-dict";
+  let hasCanonicalizer = 1;
+}
+
 def Core_AssignOp : Core_Op<"assign", [MemoryEffects<[MemWrite]>]> {
   let summary = "Writes named mutable state";
   let description = [{

@@ -405,6 +405,7 @@ static Result evaluate(Operation *op, Operands operands) {
       .Case([&](IsInfOp op) { return evaluatePredicate(op, operands, [](double x) { return std::isinf(x); }); })
       .Case([&](Pointwise op) { return evaluatePointwise(op, operands); })
       .Case([&](BroadcastOp op) { return evaluateBroadcast(op, operands); })
+      .Case([&](StretchOp op) { return Result(retyped(operands[0], resultType(op))); }) // known sizes stay
       .Case([&](ReshapeOp op) { return Result(retyped(operands[0], resultType(op))); })
       .Case([&](TransposeOp op) { return evaluateTranspose(op, operands); })
       .Case([&](SliceOp op) { return evaluateSlice(op, operands); })

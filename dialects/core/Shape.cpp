@@ -73,11 +73,16 @@ LogicalResult BroadcastOp::inferReturnTypes(MLIRContext *, std::optional<Locatio
     if (!ShapedType::isDynamic(size) && size != 1 && size != shape[axis]) // C2
       return emitOptionalError(location, "cannot broadcast ", x, ": size ", size,
                                " is neither 1 nor that of result dimension ", axis);
+  if (failed(verifyAxes(location, "single", adaptor.getSingle(), x.getRank(), true))) // C4
+    return failure();
+  for (int64_t axis : adaptor.getSingle())
+    if (!x.isDynamicDim(axis)) // C4
+      return emitOptionalError(location, "single has ", axis, ", whose size is known: ", x);
   types.push_back(RankedTensorType::get(shape, x.getElementType()));
   return success();
 }
 
-// dx = sum of dy over what is new or was 1. A dynamic size is never stretched.
+// dx = sum of dy over what is new or was 1
 LogicalResult BroadcastOp::buildVjp(CoreBuilder &b, ValueRange cotangents, SmallVectorImpl<Value> &gradients) {
   gradients.assign(getNumOperands(), {});
   if (!isDifferentiable(getX()))
@@ -85,11 +90,55 @@ LogicalResult BroadcastOp::buildVjp(CoreBuilder &b, ValueRange cotangents, Small
   SmallVector<int64_t> summed;
   for (int64_t axis = 0; axis < typeOf(getY()).getRank(); ++axis) {
     auto found = llvm::find(getAxes(), axis);
-    bool isNew = found == getAxes().end();
-    if (isNew || (typeOf(getX()).getDimSize(found - getAxes().begin()) == 1 && typeOf(getY()).getDimSize(axis) != 1))
+    int64_t from = found == getAxes().end() ? -1 : found - getAxes().begin();
+    if (from < 0 || llvm::is_contained(getSingle(), from) ||
+        (typeOf(getX()).getDimSize(from) == 1 && typeOf(getY()).getDimSize(axis) != 1))
       summed.push_back(axis);
   }
   gradients[0] = b.reshape(b.reduce(Reduction::Sum, cotangents[0], summed), b.dims(getX()));
+  return success();
+}
+
+// ---- stretch -----------------------------------------------------------------------------------------------------------------
+
+Sizes StretchOp::getMixedSizes() { return mixedSizes(getContext(), getStaticSizes(), getSizes()); }
+
+LogicalResult StretchOp::inferReturnTypes(MLIRContext *, std::optional<Location> location, Adaptor adaptor,
+                                          SmallVectorImpl<Type> &types) {
+  RankedTensorType x = typeOf(adaptor.getX());
+  ArrayRef<int64_t> shape = adaptor.getStaticSizes();
+  if (failed(verifyList(location, "sizes", shape, adaptor.getSizes().size(), x.getRank(), 0))) // C1
+    return failure();
+  for (auto [from, to] : llvm::zip_equal(x.getShape(), shape))
+    if (!ShapedType::isDynamic(from) && from != to) // C2
+      return emitOptionalError(location, "cannot stretch ", x, ": size ", from, " is known and stays");
+  types.push_back(x.clone(shape));
+  return success();
+}
+
+// dx[.., i, ..] = sum over s of dy[.., s, ..] where s = i or x has size 1 there: a product with a matrix of ones and zeros
+LogicalResult StretchOp::buildVjp(CoreBuilder &b, ValueRange cotangents, SmallVectorImpl<Value> &gradients) {
+  gradients.assign(getNumOperands(), {});
+  RankedTensorType x = typeOf(getX());
+  if (!isDifferentiable(getX()))
+    return success();
+  Expr dx = b.expr(cotangents[0]);
+  Type i64 = b.builder.getI64Type();
+  for (auto [axis, to] : llvm::enumerate(getMixedSizes())) {
+    if (!x.isDynamicDim(axis) || hasSize(getX(), axis, to))
+      continue;
+    OpFoldResult from = b.dim(getX(), axis);
+    Sizes sizes = {to, from};
+    Expr same = b.compare(Comparison::EQ, b.iota(sizes, 0, i64), b.iota(sizes, 1, i64));
+    Expr isOne = b.compare(Comparison::EQ, b.fromElements({from}, i64, /*scalar=*/true), 1.0);
+    Expr takes = b.cast(b.binary("or", same, b.broadcast(isOne, sizes, {})), x.getElementType());
+    int64_t rank = x.getRank(), last = rank - 1, at = axis;
+    SmallVector<int64_t> permutation; // the contracted dimension comes back at the end
+    for (int64_t d = 0; d < rank; ++d)
+      permutation.push_back(d < at ? d : d == at ? last : d - 1);
+    dx = b.transpose(b.dot(dx, takes, {{}, {}, {at}, {0}}), permutation);
+  }
+  gradients[0] = dx;
   return success();
 }
 

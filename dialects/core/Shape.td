@@ -8,18 +8,41 @@ def Core_BroadcastOp : Core_Math<"broadcast"> {
     y[i] = x[j], where j[k] = i[axes[k]], or 0 if x has size 1 there
 
     C1. axes has one entry for each dimension of x, increasing, in [0, rank of y).
-    C2. A static size of x is 1 or that of y's dimension.
+    C2. A static size of x is 1 or that of y's dimension; a dynamic one is that of y's dimension, or `single` lists the dimension.
     C3. static_sizes has one entry for each dimension of y, sizes one value for each dynamic one, no size is negative.
+    C4. single lists dynamic dimensions of x, increasing. Their size is 1, or y has no elements (the last row of what may be empty).
 
     ```mlir
     %y = core.broadcast %x axes = [1] sizes = [%n, 768] : tensor<768xf32> to tensor<?x768xf32>
     ```
   }];
-  let arguments = (ins Core_Tensor:$x, Variadic<Index>:$sizes, DenseI64ArrayAttr:$axes, DenseI64ArrayAttr:$static_sizes);
+  let arguments = (ins Core_Tensor:$x, Variadic<Index>:$sizes, DenseI64ArrayAttr:$axes, DenseI64ArrayAttr:$static_sizes,
+                       DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$single);
   let results = (outs Core_Tensor:$y);
   let assemblyFormat = [{
-    $x `axes` `=` $axes `sizes` `=` custom<DynamicIndexList>($sizes, $static_sizes) attr-dict `:` type($x) `to` type($y)
+    $x `axes` `=` $axes `sizes` `=` custom<DynamicIndexList>($sizes, $static_sizes) (`single` `=` $single^)? attr-dict
+    `:` type($x) `to` type($y)
   }];
+  let extraClassDeclaration = [{ Sizes getMixedSizes(); }];
+}
+
+def Core_StretchOp : Core_Math<"stretch"> {
+  let summary = "Repeats a tensor along dimensions of which only the run knows whether they have size 1";
+  let description = [{
+    y[i] = x[j], where j[k] = 0 if x has size 1 along dimension k, else i[k]
+
+    NumPy's broadcasting of two open sizes. Where the sizes turn out equal, y is x and nothing is copied.
+
+    C1. static_sizes has one entry for each dimension of x, sizes one value for each dynamic one, no size is negative.
+    C2. A static size of x is that of y. A dynamic one is 1 or that of y when it runs.
+
+    ```mlir
+    %y = core.stretch %x sizes = [%n, 768] : tensor<?x768xf32> to tensor<?x768xf32>
+    ```
+  }];
+  let arguments = (ins Core_Tensor:$x, Variadic<Index>:$sizes, DenseI64ArrayAttr:$static_sizes);
+  let results = (outs Core_Tensor:$y);
+  let assemblyFormat = "$x `sizes` `=` custom<DynamicIndexList>($sizes, $static_sizes) attr-dict `:` type($x) `to` type($y)";
   let extraClassDeclaration = [{ Sizes getMixedSizes(); }];
 }
 

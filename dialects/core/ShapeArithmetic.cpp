@@ -2,6 +2,7 @@
 // index values, so that shape computations of a model never become kernels.
 #include "dialects/core/Control.h"
 #include "dialects/core/CoreBuilder.h"
+#include "dialects/core/SizeFacts.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
@@ -105,6 +106,8 @@ static DimSource sourceOfDim(OpBuilder &b, Value v, int64_t axis) {
     }
     if (auto broadcast = dyn_cast<BroadcastOp>(op))
       return {broadcast.getMixedSizes()[axis], {}, 0};
+    if (auto stretch = dyn_cast<StretchOp>(op))
+      return {stretch.getMixedSizes()[axis], {}, 0};
     if (auto reshape = dyn_cast<ReshapeOp>(op))
       return {reshape.getMixedSizes()[axis], {}, 0};
     if (auto slice = dyn_cast<SliceOp>(op))
@@ -365,6 +368,77 @@ OpFoldResult CoreBuilder::indexMax(OpFoldResult x, OpFoldResult y) {
   return indexOp<arith::MaxSIOp>(*this, x, y);
 }
 
+bool CoreBuilder::isSame(OpFoldResult x, OpFoldResult y) {
+  auto isSo = [&](OpFoldResult p, OpFoldResult q) {
+    return isSameSize(p, q, symbolOf ? SymbolOf(*symbolOf) : SymbolOf());
+  };
+  if (isSo(x, y))
+    return true;
+  for (const Equality &known : equalities)
+    if (((isSo(known.x, x) && isSo(known.y, y)) || (isSo(known.x, y) && isSo(known.y, x))) &&
+        (known.block == builder.getInsertionBlock() ||
+         known.block->getParent()->isProperAncestor(builder.getInsertionBlock()->getParent())))
+      return true;
+  return false;
+}
+
+void CoreBuilder::assumeRequired(Block &block) {
+  for (auto require : block.getOps<RequireOp>())
+    if (auto compare = require.getCondition().getDefiningOp<arith::CmpIOp>();
+        compare && compare.getPredicate() == arith::CmpIPredicate::eq)
+      equalities.push_back({&block, compare.getLhs(), compare.getRhs()});
+}
+
+Value CoreBuilder::indexCompare(arith::CmpIPredicate predicate, OpFoldResult x, OpFoldResult y) {
+  return builder.createOrFold<arith::CmpIOp>(loc, predicate, index(x), index(y));
+}
+
+OpFoldResult CoreBuilder::indexSelect(Value condition, OpFoldResult x, OpFoldResult y) {
+  if (x == y)
+    return x;
+  return normalized(builder, builder.createOrFold<arith::SelectOp>(loc, condition, index(x), index(y)));
+}
+
+bool CoreBuilder::require(Value condition, const llvm::Twine &message, OpFoldResult x, OpFoldResult y) {
+  if (std::optional<int64_t> known = getConstantIntValue(condition); known && *known != 0)
+    return true;
+  RequireOp::create(builder, loc, condition, builder.getStringAttr(message), index(x), index(y));
+  return true;
+}
+
+bool CoreBuilder::requireSame(OpFoldResult x, OpFoldResult y, const llvm::Twine &what) {
+  if (isSame(x, y))
+    return true;
+  std::optional<int64_t> a = getConstantIntValue(x), c = getConstantIntValue(y);
+  if (a && c) {
+    if (!failed)
+      emitError(loc) << what << " differ: " << *a << " and " << *c;
+    failed = true;
+    return false;
+  }
+  equalities.push_back({builder.getInsertionBlock(), x, y});
+  return require(indexCompare(arith::CmpIPredicate::eq, x, y), what + " differ: %d and %d", x, y);
+}
+
+OpFoldResult CoreBuilder::broadcastSize(OpFoldResult x, OpFoldResult y) {
+  std::optional<int64_t> a = getConstantIntValue(x), c = getConstantIntValue(y);
+  if (a == 1 || (c && c != 1))
+    return a && a != 1 ? x : y;
+  if (c == 1 || a || isSame(x, y))
+    return x;
+  // The last row, if there is one, against all of them.
+  auto isOneOf = [&](OpFoldResult row, OpFoldResult all) {
+    auto least = llvm::cast<Value>(row).getDefiningOp<arith::MinSIOp>();
+    return least && ((getConstantIntValue(least.getRhs()) == 1 && isSame(least.getLhs(), all)) ||
+                     (getConstantIntValue(least.getLhs()) == 1 && isSame(least.getRhs(), all)));
+  };
+  if (isOneOf(y, x))
+    return x;
+  if (isOneOf(x, y))
+    return y;
+  return indexSelect(indexCompare(arith::CmpIPredicate::eq, x, builder.getIndexAttr(1)), y, x);
+}
+
 // ---- Small integer tensors ---------------------------------------------------------------------------------------------------
 
 constexpr int64_t constantElementsMax = 4096;
@@ -455,19 +529,6 @@ OpFoldResult CoreBuilder::boundedSize(OpFoldResult size, OpFoldResult max, Strin
   return BoundedSizeOp::create(builder, loc, index(size), index(max), what).getResult();
 }
 
-/// Known not to be negative: sizes, and sums, products and quotients of them.
-static bool isNotNegative(OpFoldResult x) {
-  if (std::optional<int64_t> constant = getConstantIntValue(x))
-    return *constant >= 0;
-  Operation *op = llvm::cast<Value>(x).getDefiningOp();
-  if (!op)
-    return false;
-  if (isa<tensor::DimOp, BoundedSizeOp>(op))
-    return true;
-  return isa<arith::AddIOp, arith::MulIOp, arith::DivSIOp, arith::MaxSIOp, arith::MinSIOp>(op) &&
-         llvm::all_of(op->getOperands(), [](Value operand) { return isNotNegative(operand); });
-}
-
 bool CoreBuilder::isShapeArithmetic(ValueRange values) {
   bool hasValue = false;
   for (Value v : values) {
@@ -511,11 +572,11 @@ Value CoreBuilder::shapeBinary(StringRef name, Value x, Value y) {
       result.push_back(indexMin(p, q));
     else if (name == "div" && m && n && *n != 0)
       result.push_back(builder.getIndexAttr(*m / *n));
-    else if (name == "div" && isNotNegative(p) && isNotNegative(q) && n != 0)
+    else if (name == "div" && isNonNegative(p) && isNonNegative(q) && n != 0)
       result.push_back(indexFloorDiv(p, q));
     else if (name == "div" && n && *n != 0)
       result.push_back(indexOp<arith::DivSIOp>(*this, p, q));
-    else if ((name == "rem" || name == "mod") && n && *n > 0 && isNotNegative(p))
+    else if ((name == "rem" || name == "mod") && n && *n > 0 && isNonNegative(p))
       result.push_back(m ? OpFoldResult(builder.getIndexAttr(*m % *n)) : indexOp<arith::RemSIOp>(*this, p, q));
     else
       return {};
@@ -532,9 +593,9 @@ Value CoreBuilder::shapeCompare(Comparison predicate, Value x, Value y) {
   SmallVector<bool> result;
   for (auto [p, q] : llvm::zip(a, c)) {
     std::optional<int64_t> m = getConstantIntValue(p), n = getConstantIntValue(q);
-    if (!m && n && *n < 0 && isNotNegative(p)) // a size against a negative number
+    if (!m && n && *n < 0 && isNonNegative(p)) // a size against a negative number
       m = 0;
-    else if (!n && m && *m < 0 && isNotNegative(q))
+    else if (!n && m && *m < 0 && isNonNegative(q))
       n = 0;
     else if ((!m || !n) && p == q)
       m = n = 0;

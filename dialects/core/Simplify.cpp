@@ -136,11 +136,17 @@ static Value simplifyBroadcast(BroadcastOp op) {
   }
   if (!source)
     return {};
-  SmallVector<int64_t> axes;
-  for (int64_t axis : inner)
+  SmallVector<int64_t> axes, single;
+  for (auto [from, axis] : llvm::enumerate(inner)) {
     axes.push_back(op.getAxes()[axis]);
+    auto broadcast = op.getX().getDefiningOp<BroadcastOp>();
+    if (typeOf(source).isDynamicDim(from) &&
+        (llvm::is_contained(op.getSingle(), axis) || (broadcast && llvm::is_contained(broadcast.getSingle(), from))))
+      single.push_back(from);
+  }
   op.getXMutable().assign(source);
   op.setAxes(axes);
+  op.setSingle(single);
   return op.getY();
 }
 
@@ -184,6 +190,14 @@ static Value simplifySlice(SliceOp op) {
   return op.getX();
 }
 
+// stretch(x) of x's sizes -> x
+static Value simplifyStretch(StretchOp op) {
+  for (auto [axis, size] : llvm::enumerate(op.getMixedSizes()))
+    if (!hasSize(op.getX(), axis, size))
+      return {};
+  return op.getX();
+}
+
 // pad(x) by nothing -> x
 static Value simplifyPad(PadOp op) {
   auto isZero = [](OpFoldResult size) { return getConstantIntValue(size) == 0; };
@@ -203,6 +217,7 @@ Value simplify(Operation *op) {
                     .Case([](SelectOp op) { return simplifySelect(op); })
                     .Case([](CastOp op) { return simplifyCast(op); })
                     .Case([](BroadcastOp op) { return simplifyBroadcast(op); })
+                    .Case([](StretchOp op) { return simplifyStretch(op); })
                     .Case([](ReshapeOp op) { return simplifyReshape(op); })
                     .Case([](TransposeOp op) { return simplifyTranspose(op); })
                     .Case([](SliceOp op) { return simplifySlice(op); })

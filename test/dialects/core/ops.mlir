@@ -117,3 +117,14 @@ func.func @contract(%x: tensor<?x4x5xf32>, %y: tensor<?x5x6xf32>, %q: tensor<3x4
       : tensor<?x32x32x3xf32>, tensor<16x3x3x3xf32> to tensor<?x30x30x16xf32>
   return
 }
+
+// CHECK-LABEL: func @open_sizes
+func.func @open_sizes(%x: tensor<?x4xf32>, %m: index, %n: index, %c: i1) -> tensor<?x4xf32> {
+  // CHECK: core.require %{{.*}} "sizes differ: %d and %d"(%{{.*}}, %{{.*}})
+  core.require %c "sizes differ: %d and %d" (%m, %n)
+  // CHECK: core.stretch %{{.*}} sizes = [%{{.*}}, 4] : tensor<?x4xf32> to tensor<?x4xf32>
+  %0 = core.stretch %x sizes = [%n, 4] : tensor<?x4xf32> to tensor<?x4xf32>
+  // CHECK: core.broadcast %{{.*}} axes = [0, 1] sizes = [%{{.*}}, 4] single = [0] : tensor<?x4xf32> to tensor<?x4xf32>
+  %1 = core.broadcast %0 axes = [0, 1] sizes = [%n, 4] single = [0] : tensor<?x4xf32> to tensor<?x4xf32>
+  return %1 : tensor<?x4xf32>
+}
