@@ -89,11 +89,15 @@ private:
         .Case([&](SliceOp op) { visitSlice(op); })
         .Case([&](PadOp op) { visitPad(op); })
         .Case([&](ConcatOp op) { visitConcat(op); })
+        .Case([&](GatherOp op) { requireSome(op.getX(), op.getAxis(), op.getY()); })
         .Case([&](GatherNdOp op) { visitGatherNd(op); })
-        .Case([&](GatherElementsOp op) { visitInside(op.getX(), op.getIndices(), op.getAxis()); })
+        .Case([&](GatherElementsOp op) {
+          visitInside(op.getX(), op.getIndices(), op.getAxis());
+          requireSome(op.getX(), op.getAxis(), op.getY());
+        })
         .Case([&](ScatterElementsOp op) { visitScatterElements(op); })
         .Case([&](ScatterNdOp op) { visitScatterNd(op); })
-        .Case([&](ArgReduceOp op) { visitArgReduce(op); })
+        .Case([&](ArgReduceOp op) { requireSome(op.getX(), op.getAxis(), op.getY()); })
         .Case([&](DotOp op) { visitDot(op); })
         .Case([&](ConvOp op) { visitConv(op); })
         .Case([&](WindowReduceOp op) { visitWindow(op); })
@@ -240,6 +244,9 @@ private:
   void visitGatherNd(GatherNdOp op) {
     for (int64_t axis = 0; axis < static_cast<int64_t>(op.getBatchDims()); ++axis)
       requireEqual(op.getX(), axis, op.getIndices(), axis, "sizes of batch dimension " + Twine(axis));
+    int64_t depth = CoreBuilder::typeOf(op.getIndices()).getShape().back();
+    for (int64_t k = 0; k < depth; ++k)
+      requireSome(op.getX(), static_cast<int64_t>(op.getBatchDims()) + k, op.getY());
   }
 
   /// Along other dimensions than `axis` indices are not larger than x.
@@ -268,19 +275,15 @@ private:
     }
   }
 
-  /// Nothing has no largest element; if the result is empty, too, none is asked for.
-  void visitArgReduce(ArgReduceOp op) {
-    SmallVector<OpFoldResult> others;
-    for (int64_t d = 0; d < CoreBuilder::rankOf(op.getX()); ++d)
-      if (d != static_cast<int64_t>(op.getAxis()))
-        others.push_back(at->dim(op.getX(), d));
-    OpFoldResult size = at->dim(op.getX(), op.getAxis()), results = productOf(others);
+  /// What is read at a position along an axis, or is the largest there, is one of some elements; unless no result asks for it.
+  void requireSome(Value x, int64_t axis, Value y) {
+    OpFoldResult size = at->dim(x, axis), results = productOf(at->dims(y));
     if (getConstantIntValue(size).value_or(0) > 0)
       return;
     Value isSome = at->indexCompare(Predicate::sgt, size, constant(0)),
           isNothing = at->indexCompare(Predicate::eq, results, constant(0));
-    at->require(builder.createOrFold<arith::OrIOp>(op.getLoc(), isSome, isNothing),
-                "the largest or smallest of %d elements is asked for, in %d places", size, results);
+    at->require(builder.createOrFold<arith::OrIOp>(at->loc, isSome, isNothing),
+                "one of %d elements of dimension " + Twine(axis) + " is asked for, %d times", size, results);
   }
 
   // C2

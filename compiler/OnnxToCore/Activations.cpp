@@ -22,9 +22,10 @@ static Values leakyRelu(Node &n, CoreBuilder &b) {
 
 static Values preluWith(Node &n, CoreBuilder &b, Expr slope) {
   Expr x = n.in(0);
-  if (!n.sameElement({x, slope}) || !n.broadcastableTo(slope, b.dims(x)))
+  auto spread = n.sameElement({x, slope}) ? n.broadcastTo(slope, b.dims(x)) : std::nullopt;
+  if (!spread)
     return llvm::failure();
-  return b.select(b.compare(Comparison::LT, x, 0.0), x * slope, x);
+  return b.select(b.compare(Comparison::LT, x, 0.0), x * *spread, x);
 }
 
 static Values prelu(Node &n, CoreBuilder &b) { return preluWith(n, b, n.in(1)); }

@@ -109,15 +109,20 @@ static Values attention(Node &n, CoreBuilder &b) {
       high.back() = *want - *have;
       mask = b.pad(mask, isBool ? b.splat(0, n.element(3)) : hidden, constantSizes(b, low), constantSizes(b, high));
     }
-    if (!n.broadcastableTo(mask, scoreSizes))
+    auto spread =
+        n.broadcastTo(isBool ? b.select(mask, b.splatLike(0, b.cast(mask, element)), hidden) : mask, scoreSizes);
+    if (!spread)
       return failure();
-    scores = scores + (isBool ? b.select(mask, b.splatLike(0, b.cast(mask, element)), hidden) : mask);
+    scores = scores + *spread;
   }
   if (isCausal)
     scores = hideLaterKeys(scores, past, hidden);
   if (n.has(6)) {
     Type i64 = b.builder.getI64Type();
-    if (!n.ranked(6, 1, 1, "nonpad_kv_seqlen") || !n.elementIs(6, kInteger, "nonpad_kv_seqlen"))
+    if (!n.ranked(6, 1, 1, "nonpad_kv_seqlen") || !n.elementIs(6, kInteger, "nonpad_kv_seqlen") ||
+        !n.sameSize(b.dim(n.in(6), 0), qSizes[0], "numbers of nonpad_kv_seqlen and batches") ||
+        !n.requireInRange(n.in(6), b.builder.getIndexAttr(0), b.indexSum(kSizes[2], b.builder.getIndexAttr(1)),
+                          "nonpad_kv_seqlen"))
       return failure();
     Expr length = b.unsqueeze(convert(b, n.in(6), i64), {1, 2, 3});
     scores = b.select(b.compare(core::Comparison::LT, b.iota({kSizes[2]}, 0, i64), length), scores, hidden);
@@ -159,6 +164,9 @@ static Values rotaryEmbedding(Node &n, CoreBuilder &b) {
     if (!n.ranked(1, 2, 2, "cos_cache") || !n.ranked(2, 2, 2, "sin_cache") ||
         !n.elementIs(3, kInteger, "position_ids") || !n.ranked(3, 1, 2, "position_ids"))
       return failure();
+    for (Expr cache : {cosine, sine})
+      if (!n.requirePositions(n.in(3), b.dim(cache, 0)))
+        return failure();
     cosine = b.gather(cosine, n.in(3), 0);
     sine = b.gather(sine, n.in(3), 0);
   }
@@ -177,8 +185,12 @@ static Values rotaryEmbedding(Node &n, CoreBuilder &b) {
     return b.slice(*x, starts, half, {1, 1, 1, isInterleaved ? 2 : 1});
   };
   Expr x1 = take(0), x2 = take(isInterleaved ? 1 : rotated / 2);
-  if (!n.broadcastableTo(cosine, b.dims(x1)) || !n.broadcastableTo(sine, b.dims(x1)))
-    return failure();
+  for (Expr *factor : {&cosine, &sine}) {
+    auto spread = n.broadcastTo(*factor, b.dims(x1));
+    if (!spread)
+      return failure();
+    *factor = *spread;
+  }
   Expr real = x1 * cosine - x2 * sine, imaginary = x1 * sine + x2 * cosine;
   Sizes whole = sizes;
   whole[3] = index(rotated);

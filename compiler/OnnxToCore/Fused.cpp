@@ -13,9 +13,8 @@ namespace mlc::decompose {
 static std::optional<Expr> plus(Node &n, Expr x, int64_t i) {
   if (!n.has(i))
     return x;
-  if (!n.sameElement({x, n.in(i)}) || !n.broadcastableTo(n.in(i), n.b.dims(x)))
-    return std::nullopt;
-  return x + n.in(i);
+  auto y = n.sameElement({x, n.in(i)}) ? n.broadcastTo(n.in(i), n.b.dims(x)) : std::nullopt;
+  return y ? std::optional(x + *y) : std::nullopt;
 }
 
 // ---- activations --------------------------------------------------------------------------------------------------------
@@ -68,11 +67,13 @@ static std::optional<Expr> normalizedLast(Node &n, Expr x, int64_t gamma, bool i
   double epsilon = n.f32("epsilon", 1e-12f);
   Type element = CoreBuilder::elementOf(x);
   int64_t last = CoreBuilder::rankOf(x) - 1;
-  Expr scale = n.in(gamma), wide = convert(b, x, accumulatorOf(element));
-  if (!n.ranked(gamma, 1, 1, "gamma") || !n.sameElement({x, scale}) || !n.broadcastableTo(scale, b.dims(x)))
+  Expr wide = convert(b, x, accumulatorOf(element));
+  auto scale = n.ranked(gamma, 1, 1, "gamma") && n.sameElement({x, n.in(gamma)}) ? n.broadcastTo(n.in(gamma), b.dims(x))
+                                                                                 : std::nullopt;
+  if (!scale)
     return std::nullopt;
   Expr y = isCentred ? standardized(wide, moments(wide, {last}), epsilon) : overRootMeanSquare(wide, {last}, epsilon);
-  y = convert(b, y, element) * scale;
+  y = convert(b, y, element) * *scale;
   return isCentred ? plus(n, y, gamma + 1) : y;
 }
 
@@ -96,6 +97,8 @@ static std::optional<Expr> rowsOf(Node &n, int64_t table, int64_t indices) {
   if (!n.ranked(table, 2, 2, "a table") || !n.ranked(indices, 2, 2, "indices") ||
       !n.elementIs(indices, kInteger, "indices"))
     return std::nullopt;
+  if (!n.requireInRange(n.in(indices), n.b.builder.getIndexAttr(0), n.b.dim(n.in(table), 0), "index"))
+    return std::nullopt;
   return n.b.gather(n.in(table), n.in(indices), 0);
 }
 
@@ -108,7 +111,10 @@ static Values embedLayerNormalization(Node &n, CoreBuilder &b) {
   Sizes sizes = b.dims(n.in(Words));
   std::optional<Expr> positions = n.has(Positions) ? rowsOf(n, PositionTable, Positions)
                                                    : part(n.in(PositionTable), 0, b.builder.getIndexAttr(0), sizes[1]);
-  if (!positions || !n.sameElement({*sum, *positions}) || !n.broadcastableTo(*positions, b.dims(*sum)))
+  if (!positions || !n.sameElement({*sum, *positions}))
+    return failure();
+  positions = n.broadcastTo(*positions, b.dims(*sum));
+  if (!positions)
     return failure();
   sum = *sum + *positions;
   if (n.has(Segments) != n.has(SegmentTable))
@@ -116,6 +122,9 @@ static Values embedLayerNormalization(Node &n, CoreBuilder &b) {
   if (n.has(Segments)) {
     auto segments = rowsOf(n, SegmentTable, Segments);
     if (!segments || !n.sameElement({*sum, *segments}))
+      return failure();
+    segments = n.broadcastTo(*segments, b.dims(*sum));
+    if (!segments)
       return failure();
     sum = *sum + *segments;
   }
@@ -175,7 +184,8 @@ static std::optional<Expr> attended(Node &n, const Heads &h) {
   scores = *biased;
   if (n.has(h.mask)) {
     auto mask = keyMask(n, h.mask, b.dim(h.k, 2), element, filter);
-    if (!mask || !n.broadcastableTo(*mask, b.dims(scores)))
+    mask = mask ? n.broadcastTo(*mask, b.dims(scores)) : std::nullopt;
+    if (!mask)
       return std::nullopt;
     scores = scores + *mask;
   }
@@ -265,9 +275,10 @@ static std::optional<Expr> separateHeads(Node &n, int64_t i, int64_t heads, std:
     return n.in(i);
   Expr x = n.in(i);
   if (bias) {
-    if (!n.sameElement({x, *bias}) || !n.broadcastableTo(*bias, n.b.dims(x)))
+    auto y = n.sameElement({x, *bias}) ? n.broadcastTo(*bias, n.b.dims(x)) : std::nullopt;
+    if (!y)
       return std::nullopt;
-    x = x + *bias;
+    x = x + *y;
   }
   return splitHeads(n, x, heads, what);
 }

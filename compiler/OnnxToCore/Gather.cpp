@@ -7,49 +7,58 @@ namespace mlc::decompose {
 using core::Comparison;
 using core::Reduction;
 
-/// Constant indices must be in the dimension; others are checked nowhere (reads are clamped).
-static bool indicesFit(Node &n, int64_t i, int64_t size) {
-  if (!n.elementIs(i, kInteger, "indices"))
-    return false;
-  ElementsAttr attr = ShapedType::isDynamic(size) ? ElementsAttr() : constantOf(n.in(i));
-  auto values = attr ? readInts(attr, 4096) : std::nullopt;
-  if (values)
-    for (int64_t value : *values)
-      if (!n.check(value >= -size && value < size, "index {0} is out of range for size {1}", value, size))
-        return false;
+static bool indicesFit(Node &n, int64_t i, OpFoldResult size) {
+  return n.elementIs(i, kInteger, "indices") && n.requirePositions(n.in(i), size);
+}
+
+/// Index tuples: element k addresses dimension `first` + k of x.
+static bool tuplesFit(Node &n, Value x, Value tuples, int64_t first) {
+  int64_t last = CoreBuilder::rankOf(tuples) - 1, count = CoreBuilder::typeOf(tuples).getDimSize(last);
+  for (int64_t k = 0; k < count; ++k) {
+    Expr column = count == 1 ? n.b.expr(tuples)
+                             : part(n.b.expr(tuples), last, n.b.builder.getIndexAttr(k), n.b.builder.getIndexAttr(1));
+    if (!n.requirePositions(column, n.b.dim(x, first + k)))
+      return false;
+  }
   return true;
 }
 
 static Values gather(Node &n, CoreBuilder &b) {
   Expr x = n.in(0), indices = n.in(1);
   auto axis = n.axis("axis", 0, n.rank(0));
-  if (!axis || !indicesFit(n, 1, n.type(0).getDimSize(*axis)))
+  if (!axis || !n.elementIs(1, kInteger, "indices"))
     return failure();
   // One constant position is a slice.
   auto known = n.known.find(b, indices);
   if (known && known->values.size() == 1) {
     auto index = asIndex(known->values[0]);
     if (auto c = index ? constantSize(*index) : std::nullopt) {
+      if (!n.requirePositions(indices, b.dim(x, *axis)))
+        return failure();
       OpFoldResult start = *c >= 0 ? *index : b.indexSum(b.dim(x, *axis), *index);
       Expr y = b.squeeze(part(x, *axis, start, b.builder.getIndexAttr(1)), {*axis});
       SmallVector<int64_t> added = countingFrom(*axis, n.rank(1));
       return added.empty() ? y : b.unsqueeze(y, added);
     }
   }
-  return b.gather(x, indices, *axis);
+  return n.requirePositions(indices, b.dim(x, *axis)) ? Values(b.gather(x, indices, *axis)) : failure();
+}
+
+/// Indices are not larger than the data; where only the run knows, CheckSizes sees to it.
+static bool fitsInside(Node &n, Value indices, Value data, int64_t d) {
+  int64_t have = CoreBuilder::typeOf(data).getDimSize(d), wanted = CoreBuilder::typeOf(indices).getDimSize(d);
+  return n.check(ShapedType::isDynamic(have) || ShapedType::isDynamic(wanted) || wanted <= have,
+                 "indices have size {0} in dimension {1}, the data {2}", wanted, d, have);
 }
 
 static Values gatherElements(Node &n, CoreBuilder &b) {
   Expr x = n.in(0), indices = n.in(1);
   auto axis = n.axis("axis", 0, n.rank(0));
-  if (!axis || !n.ranked(1, n.rank(0), n.rank(0), "indices") || !indicesFit(n, 1, n.type(0).getDimSize(*axis)))
+  if (!axis || !n.ranked(1, n.rank(0), n.rank(0), "indices") || !indicesFit(n, 1, b.dim(x, *axis)))
     return failure();
-  for (int64_t d = 0; d < n.rank(0); ++d) {
-    int64_t have = n.type(0).getDimSize(d), wanted = n.type(1).getDimSize(d);
-    if (!n.check(d == *axis || ShapedType::isDynamic(have) || ShapedType::isDynamic(wanted) || wanted <= have,
-                 "indices have size {0} in dimension {1}, the data {2}", wanted, d, have))
+  for (int64_t d = 0; d < n.rank(0); ++d)
+    if (d != *axis && !fitsInside(n, indices, x, d))
       return failure();
-  }
   return b.gatherElements(x, indices, *axis);
 }
 
@@ -73,7 +82,7 @@ static Values gatherNd(Node &n, CoreBuilder &b) {
   for (int64_t d = 0; d < batch; ++d)
     if (!n.sameSize(b.dim(x, d), b.dim(indices, d), "batch sizes"))
       return failure();
-  return b.gatherNd(x, indices, batch);
+  return tuplesFit(n, x, indices, batch) ? Values(b.gatherNd(x, indices, batch)) : failure();
 }
 
 static std::optional<Reduction> reductionOf(Node &n) {
@@ -88,10 +97,11 @@ static Values scatterElements(Node &n, CoreBuilder &b) {
   auto axis = n.axis("axis", 0, n.rank(0));
   auto reduction = reductionOf(n);
   if (!axis || !reduction || !n.sameElement({x, updates}) || !n.ranked(1, n.rank(0), n.rank(0), "indices") ||
-      !n.ranked(2, n.rank(0), n.rank(0), "updates") || !indicesFit(n, 1, n.type(0).getDimSize(*axis)))
+      !n.ranked(2, n.rank(0), n.rank(0), "updates") || !indicesFit(n, 1, b.dim(x, *axis)))
     return failure();
   for (int64_t d = 0; d < n.rank(0); ++d)
-    if (!n.sameSize(b.dim(indices, d), b.dim(updates, d), "sizes of indices and updates"))
+    if (!n.sameSize(b.dim(indices, d), b.dim(updates, d), "sizes of indices and updates") ||
+        (d != *axis && !fitsInside(n, indices, x, d)))
       return failure();
   return b.scatterElements(x, indices, updates, *axis, *reduction);
 }
@@ -110,6 +120,8 @@ static Values scatterNd(Node &n, CoreBuilder &b) {
   for (auto [w, h] : llvm::zip_equal(wanted, have))
     if (!n.sameSize(w, h, "sizes of updates"))
       return failure();
+  if (!tuplesFit(n, x, indices, 0))
+    return failure();
   return b.scatterNd(x, indices, updates, *reduction);
 }
 
@@ -150,7 +162,9 @@ static Values reverseSequence(Node &n, CoreBuilder &b) {
     return failure();
   auto batch = n.axis("batch_axis", 1, n.rank(0)), time = n.axis("time_axis", 0, n.rank(0));
   if (!batch || !time || !n.check(*batch != *time, "batch_axis and time_axis are both {0}", *batch) ||
-      !n.sameSize(b.dim(x, *batch), b.dim(lengths, 0), "batch sizes"))
+      !n.sameSize(b.dim(x, *batch), b.dim(lengths, 0), "batch sizes") ||
+      !n.requireInRange(lengths, b.builder.getIndexAttr(0), b.indexSum(b.dim(x, *time), b.builder.getIndexAttr(1)),
+                        "sequence length"))
     return failure();
   Sizes sizes = b.dims(x);
   Type i64 = b.builder.getI64Type();
@@ -166,11 +180,19 @@ static Values tensorScatter(Node &n, CoreBuilder &b) {
   if (!axis || !isCircular || !n.check(*axis != 0, "axis is the batch dimension") || !n.sameElement({past, update}) ||
       !n.ranked(1, n.rank(0), n.rank(0), "the update"))
     return failure();
+  for (int64_t d = 0; d < n.rank(0); ++d)
+    if (d != *axis && !n.sameSize(b.dim(past, d), b.dim(update, d), "sizes of cache and update"))
+      return failure();
   Sizes sizes = b.dims(update);
   Type i64 = b.builder.getI64Type();
   Expr position = b.iota(sizes, *axis, i64);
+  OpFoldResult zero = b.builder.getIndexAttr(0), one = b.builder.getIndexAttr(1), room = b.dim(past, *axis);
   if (n.has(2)) {
-    if (!n.ranked(2, 1, 1, "write_indices") || !n.elementIs(2, kInteger, "write_indices"))
+    // The last place where the update fits; a circular cache begins again.
+    OpFoldResult end = *isCircular ? room : b.indexSum(b.indexDifference(room, sizes[*axis]), one);
+    if (!n.ranked(2, 1, 1, "write_indices") || !n.elementIs(2, kInteger, "write_indices") ||
+        !n.sameSize(b.dim(n.in(2), 0), sizes[0], "numbers of write_indices and batches") ||
+        !n.requireInRange(n.in(2), zero, end, "write index"))
       return failure();
     position = position + b.broadcast(convert(b, n.in(2), i64), sizes, {0});
   }

@@ -174,13 +174,18 @@ static Values squeezeWith(Node &n, CoreBuilder &b, bool isInput) {
   if (!axes)
     return failure();
   auto type = n.type(0);
-  if (!given) {
-    if (!type.hasStaticShape())
-      return n.unsupported("no axes, with dynamic shape {0},", toString(type.getShape()));
-    for (int64_t d = 0; d < type.getRank(); ++d)
+  if (!given)
+    for (int64_t d = 0; d < type.getRank(); ++d) {
       if (type.getDimSize(d) == 1)
         axes->push_back(d);
-  }
+      if (!type.isDynamicDim(d)) // the rank is decided here: an open size is not 1
+        continue;
+      OpFoldResult size = b.dim(x, d), one = b.builder.getIndexAttr(1);
+      b.require(b.indexCompare(arith::CmpIPredicate::ne, size, one),
+                "no axes, and dimension " + llvm::Twine(d) +
+                    " of open size is %d: it would disappear, other than %d would not",
+                size, one);
+    }
   axes = n.axes(*axes, type.getRank());
   if (!axes)
     return failure();
@@ -249,27 +254,29 @@ static Values concatAlong(Node &n, CoreBuilder &b, int64_t axisAbsent, bool isRe
 static Values concatDefault(Node &n, CoreBuilder &b) { return concatAlong(n, b, 1, false); }
 static Values concat(Node &n, CoreBuilder &b) { return concatAlong(n, b, 0, true); }
 
+/// The parts along an axis, of these sizes, which are all of it.
+static Values splitAt(Node &n, CoreBuilder &b, int64_t axis, const Sizes &sizes) {
+  SmallVector<Value> results;
+  OpFoldResult start = b.builder.getIndexAttr(0);
+  for (OpFoldResult length : sizes) {
+    results.push_back(part(n.in(0), axis, start, length));
+    start = b.indexSum(start, length);
+  }
+  return results;
+}
+
 /// The parts along an axis, of these sizes.
 static Values splitInto(Node &n, CoreBuilder &b, int64_t axis, const Sizes &sizes) {
   Expr x = n.in(0);
   if (!n.validSizes(sizes) ||
       !n.check(int64_t(sizes.size()) == n.outputCount(), "{0} parts for {1} outputs", sizes.size(), n.outputCount()))
     return failure();
-  int64_t size = n.type(0).getDimSize(axis), sum = 0;
-  bool isStatic = !ShapedType::isDynamic(size);
-  for (OpFoldResult part : sizes) {
-    isStatic &= constantSize(part).has_value();
-    sum += constantSize(part).value_or(0);
-  }
-  if (isStatic && !n.check(sum == size, "the parts have {0} elements together, the dimension {1}", sum, size))
+  OpFoldResult sum = b.builder.getIndexAttr(0);
+  for (OpFoldResult part : sizes)
+    sum = b.indexSum(sum, part);
+  if (!n.sameSize(sum, b.dim(x, axis), "sizes of the parts together and of the dimension"))
     return failure();
-  SmallVector<Value> results;
-  OpFoldResult start = b.builder.getIndexAttr(0);
-  for (OpFoldResult length : sizes) {
-    results.push_back(part(x, axis, start, length));
-    start = b.indexSum(start, length);
-  }
-  return results;
+  return splitAt(n, b, axis, sizes);
 }
 
 /// As many parts as outputs (the last one may be smaller if `mayBeUneven`).
@@ -277,10 +284,17 @@ static Values splitEqually(Node &n, CoreBuilder &b, int64_t axis, bool mayBeUnev
   int64_t count = n.outputCount(), size = n.type(0).getDimSize(axis);
   Sizes sizes;
   if (ShapedType::isDynamic(size)) {
-    OpFoldResult total = b.dim(n.in(0), axis);
-    OpFoldResult length = b.indexCeilDiv(total, b.builder.getIndexAttr(count));
-    sizes.assign(count, length);
-    sizes.back() = b.indexDifference(total, b.indexProduct(length, b.builder.getIndexAttr(count - 1)));
+    OpFoldResult total = b.dim(n.in(0), axis), zero = b.builder.getIndexAttr(0), left = total;
+    OpFoldResult length = mayBeUneven ? b.indexCeilDiv(total, b.builder.getIndexAttr(count))
+                                      : b.indexFloorDiv(total, b.builder.getIndexAttr(count));
+    if (!mayBeUneven && !n.sameSize(b.indexProduct(length, b.builder.getIndexAttr(count)), total,
+                                    "sizes of equal parts and of the dimension"))
+      return failure();
+    for (int64_t i = 0; i < count; ++i) {
+      sizes.push_back(mayBeUneven ? b.indexMax(b.indexMin(length, left), zero) : length);
+      left = b.indexDifference(left, length);
+    }
+    return splitAt(n, b, axis, sizes);
   } else {
     if (!n.check(mayBeUneven || size % count == 0, "size {0} cannot be divided into {1} equal parts", size, count))
       return failure();
@@ -336,13 +350,19 @@ static Values expand(Node &n, CoreBuilder &b) {
     auto from = constantSize(own[i]), wanted = constantSize(to);
     if (from == 1)
       continue;
-    if (wanted == 1 || n.known.isSame(own[i], to) || (from && !wanted))
-      to = own[i]; // a size above 1 stays as it is
-    else if (from && wanted &&
-             !n.check(*from == *wanted, "shape {0} cannot be expanded to {1}", toString(own), toString(*target)))
-      return failure();
-    else if (!from && !wanted)
-      to = b.indexMax(own[i], to);
+    if (wanted == 1 || b.isSame(own[i], to)) {
+      to = own[i];
+    } else if (from && wanted) {
+      if (!n.check(*from == *wanted, "shape {0} cannot be expanded to {1}", toString(own), toString(*target)))
+        return failure();
+    } else if (from || !wanted) { // the target is 1 or the size, or the size is 1
+      OpFoldResult size = b.broadcastSize(own[i], to);
+      Value isOne = b.indexCompare(arith::CmpIPredicate::eq, to, b.builder.getIndexAttr(1)),
+            isAll = b.indexCompare(arith::CmpIPredicate::eq, to, size);
+      b.require(b.builder.createOrFold<arith::OrIOp>(b.loc, isOne, isAll), "size %d cannot be expanded to %d", own[i],
+                to);
+      to = size;
+    }
   }
   if (!n.validSizes(result))
     return failure();

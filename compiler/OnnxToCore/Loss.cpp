@@ -22,6 +22,8 @@ static std::optional<Expr> logLikelihoodLoss(Node &n, CoreBuilder &b, Expr x) {
     isIgnored = b.compare(core::Comparison::EQ, target, double(n.i64("ignore_index", 0)));
     target = b.select(*isIgnored, b.splatLike(0, target), target);
   }
+  if (!n.requireInRange(target, b.builder.getIndexAttr(0), b.dim(x, 1), "target"))
+    return std::nullopt;
   Expr loss = -b.squeeze(b.gatherElements(x, b.unsqueeze(target, {1}), 1), {1});
   if (n.has(2)) {
     if (!n.ranked(2, 1, 1, "the weights") || !n.sameElement({x, n.in(2)}) ||

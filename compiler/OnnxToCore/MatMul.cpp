@@ -51,10 +51,8 @@ static Values gemm(Node &n, CoreBuilder &b) {
   z = scaled(z, alpha);
   if (!n.has(2))
     return z;
-  Expr c = n.in(2);
-  if (!n.sameElement({x, c}) || !n.broadcastableTo(c, b.dims(z)))
-    return failure();
-  return z + scaled(c, beta);
+  auto c = n.sameElement({x, n.in(2)}) ? n.broadcastTo(scaled(n.in(2), beta), b.dims(z)) : std::nullopt;
+  return c ? Values(z + *c) : failure();
 }
 
 // ---- Einsum -------------------------------------------------------------------------------------------------------------

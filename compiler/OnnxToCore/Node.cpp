@@ -1,5 +1,7 @@
 // Reading inputs and attributes of a node, and the checks that every rule needs.
 #include "compiler/OnnxToCore/Node.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "llvm/ADT/SmallBitVector.h"
 
@@ -395,19 +397,108 @@ bool Node::broadcastable(ArrayRef<Value> values) {
   return true;
 }
 
-bool Node::broadcastableTo(Value from, const Sizes &to) {
+std::optional<Expr> Node::broadcastTo(Value from, const Sizes &to) {
   auto shape = CoreBuilder::typeOf(from).getShape();
   if (!check(shape.size() <= to.size(), "rank {0} cannot be broadcast to rank {1}", shape.size(), to.size()))
-    return false;
+    return std::nullopt;
   for (size_t back = 1; back <= shape.size(); ++back) {
     int64_t size = shape[shape.size() - back];
     auto target = constantSize(to[to.size() - back]);
     if (size == 1 || ShapedType::isDynamic(size) || !target)
       continue;
     if (!check(size == *target, "shape {0} cannot be broadcast to {1}", toString(shape), toString(to)))
-      return false;
+      return std::nullopt;
   }
+  return b.broadcastTo(from, to);
+}
+
+namespace {
+/// The smallest and the largest element, attained both.
+struct Hull {
+  OpFoldResult low, high;
+};
+} // namespace
+
+/// Of constants, positions, and what adds and rearranges them; nullopt where the elements have to be looked at.
+static std::optional<Hull> hullOf(CoreBuilder &b, Value v) {
+  if (ElementsAttr attr = constantOf(v)) {
+    auto values = readInts(attr, 1 << 20);
+    if (!values || values->empty())
+      return std::nullopt;
+    auto [low, high] = std::minmax_element(values->begin(), values->end());
+    return Hull{b.builder.getIndexAttr(*low), b.builder.getIndexAttr(*high)};
+  }
+  Operation *op = v.getDefiningOp();
+  if (!op)
+    return std::nullopt;
+  if (isa<mlir::tensor::FromElementsOp>(op)) {
+    auto values = b.elements(v);
+    if (!values || values->empty() || values->size() > 8)
+      return std::nullopt;
+    Hull hull{values->front(), values->front()};
+    for (OpFoldResult value : llvm::drop_begin(*values))
+      hull = {b.indexMin(hull.low, value), b.indexMax(hull.high, value)};
+    return hull;
+  }
+  if (auto iota = dyn_cast<core::IotaOp>(op)) {
+    OpFoldResult last = b.indexDifference(iota.getMixedSizes()[iota.getAxis()], b.builder.getIndexAttr(1));
+    return Hull{b.builder.getIndexAttr(0), last};
+  }
+  if (isa<core::ReshapeOp, core::BroadcastOp, core::StretchOp, core::TransposeOp, core::ReverseOp>(op))
+    return hullOf(b, op->getOperand(0));
+  if (isa<core::CastOp>(op)) {
+    auto from = dyn_cast<IntegerType>(CoreBuilder::elementOf(op->getOperand(0)));
+    auto to = dyn_cast<IntegerType>(CoreBuilder::elementOf(v));
+    bool keeps = from && to && from.getWidth() > 1 && to.getWidth() >= from.getWidth() && !from.isUnsigned();
+    return keeps ? hullOf(b, op->getOperand(0)) : std::nullopt;
+  }
+  if (isa<core::AddOp, core::SubOp>(op)) {
+    auto x = hullOf(b, op->getOperand(0)), y = hullOf(b, op->getOperand(1));
+    if (!x || !y || !(x->low == x->high || y->low == y->high)) // the extremes of both might never meet
+      return std::nullopt;
+    if (isa<core::AddOp>(op))
+      return Hull{b.indexSum(x->low, y->low), b.indexSum(x->high, y->high)};
+    return Hull{b.indexDifference(x->low, y->high), b.indexDifference(x->high, y->low)};
+  }
+  return std::nullopt;
+}
+
+bool Node::requireInRange(Value integers, OpFoldResult lower, OpFoldResult upper, StringRef what) {
+  if (isEmpty(integers))
+    return true;
+  if (auto hull = hullOf(b, integers)) {
+    auto low = constantSize(hull->low), high = constantSize(hull->high), from = constantSize(lower),
+         to = constantSize(upper);
+    if (from && low && !check(*low >= *from, "{0} {1} is out of range: at least {2} is expected", what, *low, *from))
+      return false;
+    if (to && high && !check(*high < *to, "{0} {1} is out of range: less than {2} is expected", what, *high, *to))
+      return false;
+    if (!(from && low))
+      b.require(b.indexCompare(arith::CmpIPredicate::sge, hull->low, lower),
+                what + " %d is out of range: at least %d is expected", hull->low, lower);
+    if (!(to && high))
+      b.require(b.indexCompare(arith::CmpIPredicate::slt, hull->high, upper),
+                what + " %d is out of range: less than %d is expected", hull->high, upper);
+    return true;
+  }
+  // Views have the same elements; what comes from outside has a name.
+  while (Operation *definition = integers.getDefiningOp()) {
+    if (!isa<core::ReshapeOp, core::BroadcastOp, core::TransposeOp, core::ReverseOp>(definition))
+      break;
+    integers = definition->getOperand(0);
+  }
+  std::string name = what.str();
+  if (auto argument = dyn_cast<BlockArgument>(integers))
+    if (auto function = dyn_cast<mlir::func::FuncOp>(argument.getOwner()->getParentOp()))
+      if (auto given = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "onnx.name"))
+        name = given.str();
+  core::CheckRangeOp::create(b.builder, b.loc, integers, b.index(lower), b.index(upper), name);
   return true;
+}
+
+bool Node::requirePositions(Value indices, OpFoldResult size) {
+  OpFoldResult zero = b.builder.getIndexAttr(0);
+  return requireInRange(indices, b.indexDifference(zero, size), size, "index");
 }
 
 bool Node::sameElement(ArrayRef<Value> values) {

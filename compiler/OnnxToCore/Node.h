@@ -134,8 +134,12 @@ public:
   /// Normalised, in the order given, without repetitions.
   std::optional<SmallVector<int64_t>> axes(ArrayRef<int64_t> axes, int64_t rank);
   bool broadcastable(ArrayRef<Value> values);
-  /// `from` can be expanded to the sizes of `to` without changing them.
-  bool broadcastableTo(Value from, const Sizes &to);
+  /// `from` expanded to the sizes of `to`, which stay; where only the run knows that it can be, the run checks it.
+  std::optional<Expr> broadcastTo(Value from, const Sizes &to);
+  /// Every element is in [lower, upper): an error if a constant is not, a check of the run where only the run knows. Negative positions
+  /// count from the end: `requirePositions`.
+  bool requireInRange(Value integers, OpFoldResult lower, OpFoldResult upper, StringRef what);
+  bool requirePositions(Value indices, OpFoldResult size);
   bool sameElement(ArrayRef<Value> values);
   bool ranked(int64_t i, int64_t atLeast, int64_t atMost, StringRef what);
   /// Every constant size is >= 0 and their product is in bounds.

@@ -91,16 +91,21 @@ static Values layerNormalization(Node &n, CoreBuilder &b) {
   double epsilon = n.f32("epsilon", 1e-5f);
   auto axis = n.axis("axis", -1, rank);
   Type stash = stashType(n), element = n.element(0);
-  if (!axis || !stash || !n.sameElement({n.in(0), scale}) || !n.broadcastableTo(scale, b.dims(n.in(0))))
+  if (!axis || !stash || !n.sameElement({n.in(0), scale}))
     return failure();
+  auto spread = n.broadcastTo(scale, b.dims(n.in(0)));
+  if (!spread)
+    return failure();
+  scale = *spread;
   Expr x = convert(b, n.in(0), stash);
   Moments m = moments(x, countingFrom(*axis, rank - *axis));
   Expr inverse = reciprocal(b.sqrt(m.variance + epsilon));
   Expr y = convert(b, (x - m.mean) * inverse, element) * scale;
   if (n.has(2)) {
-    if (!n.sameElement({n.in(0), n.in(2)}) || !n.broadcastableTo(n.in(2), b.dims(n.in(0))))
+    auto shift = n.sameElement({n.in(0), n.in(2)}) ? n.broadcastTo(n.in(2), b.dims(n.in(0))) : std::nullopt;
+    if (!shift)
       return failure();
-    y = y + n.in(2);
+    y = y + *shift;
   }
   return {y, m.mean, inverse};
 }
@@ -111,8 +116,12 @@ static Values rmsNormalization(Node &n, CoreBuilder &b) {
   double epsilon = n.f32("epsilon", 1e-5f);
   auto axis = n.axis("axis", -1, rank);
   Type stash = stashType(n);
-  if (!axis || !stash || !n.elementIs(1, kFloat, "scale") || !n.broadcastableTo(scale, b.dims(n.in(0))))
+  if (!axis || !stash || !n.elementIs(1, kFloat, "scale"))
     return failure();
+  auto spread = n.broadcastTo(scale, b.dims(n.in(0)));
+  if (!spread)
+    return failure();
+  scale = *spread;
   Expr x = convert(b, n.in(0), stash);
   return convert(b, overRootMeanSquare(x, countingFrom(*axis, rank - *axis), epsilon), n.element(1)) * scale;
 }

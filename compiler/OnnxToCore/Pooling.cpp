@@ -97,6 +97,11 @@ static Values maxUnpool(Node &n, CoreBuilder &b) {
   auto from = productOf(n, sizes), to = productOf(n, inferred);
   if (!from || !to)
     return failure();
+  for (int64_t d = 0; d < n.rank(0); ++d)
+    if (!n.sameSize(sizes[d], b.dim(positions, d), "sizes of values and positions"))
+      return failure();
+  if (!n.requireInRange(positions, b.builder.getIndexAttr(0), *to, "position"))
+    return failure();
   Expr zeros = b.broadcast(b.splat(0, n.element(0)), {*to}, {});
   Expr image = b.reshape(
       b.scatterElements(zeros, b.reshape(positions, {*from}), b.reshape(x, {*from}), 0, Reduction::None), inferred);

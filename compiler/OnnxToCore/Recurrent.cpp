@@ -182,7 +182,8 @@ private:
     if (!n.has(4))
       return true;
     if (!n.ranked(4, 1, 1, "sequence_lens") || !n.elementIs(4, kInteger, "sequence_lens") ||
-        !n.sameSize(b.dim(n.in(4), 0), batch, "batch sizes"))
+        !n.sameSize(b.dim(n.in(4), 0), batch, "batch sizes") ||
+        !n.requireInRange(n.in(4), index(0), b.indexSum(count, index(1)), "sequence length"))
       return false;
     lengths = b.unsqueeze(b.cast(n.in(4), b.builder.getI64Type()), {1});
     return true;

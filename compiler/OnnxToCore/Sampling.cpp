@@ -192,6 +192,9 @@ static Values roiAlign(Node &n, CoreBuilder &b) {
       !n.check(height > 0 && width > 0 && height < (1 << 20) && width < (1 << 20) && ratio < (1 << 10),
                "output sizes or sampling_ratio are out of range"))
     return failure();
+  if (!n.sameSize(b.dim(n.in(2), 0), b.dim(rois, 0), "numbers of regions and batch_indices") ||
+      !n.requireInRange(n.in(2), b.builder.getIndexAttr(0), b.dim(x, 0), "batch index"))
+    return failure();
   if (ratio <= 0)
     return n.unsupported("sampling_ratio 0 (as many points as each region needs)");
   Type element = n.element(0), i64 = b.builder.getI64Type();

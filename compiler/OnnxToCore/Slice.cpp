@@ -38,10 +38,19 @@ static Extent extentOf(Node &n, OpFoldResult size, OpFoldResult start, OpFoldRes
   auto index = [&](int64_t v) -> OpFoldResult { return b.builder.getIndexAttr(v); };
   auto isHuge = [](OpFoldResult x) { return constantSize(x).value_or(0) >= (int64_t(1) << 31) - 1; };
   OpFoldResult zero = index(0);
+  auto a = constantSize(start), c = constantSize(end);
+  bool toEnd = isHuge(end) || b.isSame(end, size);
+  // Few of an open size, so that one row can be seen to be one row: the last, or those from a to c.
+  if (step == 1 && !constantSize(size) && a && *a < 0 && *a > -kElementsMax && toEnd) {
+    OpFoldResult count = b.indexMin(size, index(-*a));
+    return {b.indexDifference(size, count), count};
+  }
+  if (step == 1 && !constantSize(size) && a && c && *a > 0 && *c > *a && *c < kElementsMax && !toEnd)
+    return {b.indexMin(size, index(*a)),
+            b.indexMin(b.indexMax(b.indexDifference(size, index(*a)), zero), index(*c - *a))};
   if (step > 0) {
     OpFoldResult from = constantSize(start) == 0 ? zero : clampIndex(b, fromEnd(n, start, size), zero, size);
-    OpFoldResult to =
-        isHuge(end) || n.known.isSame(end, size) ? size : clampIndex(b, fromEnd(n, end, size), zero, size);
+    OpFoldResult to = toEnd ? size : clampIndex(b, fromEnd(n, end, size), zero, size);
     auto f = constantSize(from), t = constantSize(to);
     if (f && t)
       return {from, index(*t <= *f ? 0 : int64_t(llvm::divideCeil(uint64_t(*t - *f), uint64_t(step))))};

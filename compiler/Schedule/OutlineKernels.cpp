@@ -206,6 +206,17 @@ LogicalResult EntryOutliner::emitStructured(Operation *op) {
   return callKernel(kernel, operands);
 }
 
+/// An input, among those in `known`, of the op that makes `result` that walks the loop of its dimension `axis`, and its own dimension there.
+static std::pair<Value, int64_t> inputWithLoop(Value result, int64_t axis, const llvm::SmallPtrSetImpl<Value> &known) {
+  auto op = result.getDefiningOp<linalg::GenericOp>();
+  AffineMap map = op.getMatchingIndexingMap(op.getDpsInitOperand(cast<OpResult>(result).getResultNumber()));
+  for (OpOperand *input : op.getDpsInputOperands())
+    if (auto position = op.getMatchingIndexingMap(input).getResultPosition(map.getResult(axis));
+        position && known.contains(input->get()))
+      return {input->get(), *position};
+  return {};
+}
+
 LogicalResult EntryOutliner::emitGroup(ArrayRef<Operation *> members) {
   auto first = cast<linalg::GenericOp>(members.front());
   StringRef kind = first->getAttrOfType<StringAttr>(kKindAttr).getValue();
@@ -269,6 +280,25 @@ LogicalResult EntryOutliner::emitGroup(ArrayRef<Operation *> members) {
     operands.push_back(*scalar);
   }
 
+  // Sizes of internal buffers: from an operand with the same loop, found through the maps; a constant that is spread over a loop has
+  // none, and the size is an operand of its own.
+  DenseMap<std::pair<Value, int64_t>, Value> extents;
+  llvm::SmallPtrSet<Value, 8> known;
+  for (auto &[tensor, memref] : buffers)
+    known.insert(tensor);
+  for (Value result : internal) {
+    auto type = cast<RankedTensorType>(result.getType());
+    for (int64_t axis = 0; axis < type.getRank(); ++axis)
+      if (type.isDynamicDim(axis) && !inputWithLoop(result, axis, known).first) {
+        auto sizes = dynamicSizes(result);
+        if (failed(sizes))
+          return failure();
+        extents[{result, axis}] = (*sizes)[type.getDynamicDimIndex(axis)];
+        operands.push_back(extents[{result, axis}]);
+      }
+    known.insert(result);
+  }
+
   func::FuncOp kernel = makeKernel(context, kind, operands);
   OpBuilder k = OpBuilder::atBlockEnd(&kernel.getBody().front());
   DenseMap<Value, Value> local;
@@ -287,23 +317,17 @@ LogicalResult EntryOutliner::emitGroup(ArrayRef<Operation *> members) {
   };
   for (Value result : internal) {
     auto type = cast<RankedTensorType>(result.getType());
-    // Sizes of internal buffers: from an operand with the same loop, found through the maps.
-    auto op = result.getDefiningOp<linalg::GenericOp>();
     SmallVector<Value> sizes;
-    AffineMap resultMap = op.getMatchingIndexingMap(op.getDpsInitOperand(cast<OpResult>(result).getResultNumber()));
     for (int64_t axis = 0; axis < type.getRank(); ++axis) {
       if (!type.isDynamicDim(axis))
         continue;
-      Value size;
-      for (OpOperand *input : op.getDpsInputOperands())
-        if (auto position = op.getMatchingIndexingMap(input).getResultPosition(resultMap.getResult(axis));
-            position && local.count(input->get())) {
-          size = memref::DimOp::create(k, loc, local[input->get()], *position);
-          break;
-        }
-      if (!size) // never executed for its size: the generators read loops' sizes from the kernel's operands
-        size = arith::ConstantIndexOp::create(k, loc, 1);
-      sizes.push_back(size);
+      if (Value extent = extents.lookup({result, axis})) {
+        auto at = llvm::find(operands, extent) - operands.begin();
+        sizes.push_back(kernel.getArgument(at));
+        continue;
+      }
+      auto [input, position] = inputWithLoop(result, axis, known);
+      sizes.push_back(memref::DimOp::create(k, loc, local.lookup(input), position));
     }
     local[result] = memref::AllocOp::create(k, loc, MemRefType::get(type.getShape(), type.getElementType()), sizes);
   }

@@ -48,6 +48,8 @@ bool isNonNegative(OpFoldResult x, int depth) {
   FloatAttr number;
   if (matchPattern(cast<Value>(x), m_Constant(&number)))
     return !number.getValue().isNegative();
+  if (auto argument = dyn_cast<BlockArgument>(cast<Value>(x))) // the step of a loop
+    return isa<LoopOp>(argument.getOwner()->getParentOp());
   Operation *op = cast<Value>(x).getDefiningOp();
   if (!op || depth == 0)
     return false;
