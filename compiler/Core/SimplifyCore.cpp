@@ -1,12 +1,12 @@
 // SimplifyCore: canonicalisation, folding of what depends on weights alone, and scales and shifts (batch norm) moved into the
 // weights of the convolution or matmul before them. Runs after AddTraining: a constant that is left is one.
 #include "compiler/Passes.h"
+#include "compiler/Rewrites.h"
 #include "dialects/core/CoreBuilder.h"
 #include "mlir/IR/Dominance.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/CSE.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace mlc {
 #define GEN_PASS_DEF_SIMPLIFYCORE
@@ -239,7 +239,7 @@ struct SimplifyCore : mlc::impl::SimplifyCoreBase<SimplifyCore> {
       dialect->getCanonicalizationPatterns(patterns);
     for (RegisteredOperationName op : context->getRegisteredOperations())
       op.getCanonicalizationPatterns(patterns, context);
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    if (failed(rewriteToEnd(getOperation(), std::move(patterns), getArgument())))
       return signalPassFailure();
     IRRewriter rewriter(context);
     DominanceInfo dominance(getOperation());

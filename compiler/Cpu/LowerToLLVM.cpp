@@ -3,6 +3,7 @@
 #include "compiler/Bufferize/PassMemRefs.h"
 #include "compiler/Cpu/RuntimeCalls.h"
 #include "compiler/Passes.h"
+#include "compiler/Rewrites.h"
 #include "compiler/Schedule/Kernels.h"
 #include "mlir/Conversion/MathToLibm/MathToLibm.h"
 #include "mlir/Conversion/Passes.h"
@@ -122,7 +123,7 @@ struct LowerToLLVM : mlc::impl::LowerToLLVMBase<LowerToLLVM> {
   LogicalResult narrow(ModuleOp module) {
     RewritePatternSet patterns(&getContext());
     patterns.add<TruncateThroughF32>(&getContext());
-    return applyPatternsGreedily(module, std::move(patterns));
+    return mlc::rewriteToEnd(module, std::move(patterns), getArgument());
   }
 
   LogicalResult flatten(ModuleOp module) {

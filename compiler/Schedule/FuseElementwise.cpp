@@ -3,6 +3,7 @@
 // A producer joins its consumer when the consumer is its only user. Copies (transposes, broadcasts) also join contractions and
 // reductions, as long as the innermost dimension stays where it is: a strided operand is worth a copy (PackOperands).
 #include "compiler/Passes.h"
+#include "compiler/Rewrites.h"
 #include "compiler/Schedule/GroupKinds.h"
 #include "compiler/Schedule/Kernels.h"
 #include "dialects/core/Control.h"
@@ -13,7 +14,6 @@
 #include "mlir/Dialect/MemRef/Transforms/Transforms.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Transforms/CSE.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace mlc {
 #define GEN_PASS_DEF_FUSEELEMENTWISE
@@ -68,11 +68,33 @@ static bool mayFuse(OpOperand *operand) {
   return map.getNumResults() == consumer.getNumLoops() || producer.getNumDpsInputs() <= 1;
 }
 
+/// Nothing to compute: what a result of no elements is made from is the result. An open size that turns out to be 0 makes upstream's
+/// RemoveOutsDependency replace the destination for ever: by an empty tensor whose sizes fold, which is a cast again.
+static bool hasNoElements(Value value) {
+  while (auto cast = value.getDefiningOp<tensor::CastOp>())
+    value = cast.getSource();
+  return llvm::is_contained(cast<RankedTensorType>(value.getType()).getShape(), 0);
+}
+
 namespace {
+struct DropEmpty : OpInterfaceRewritePattern<linalg::LinalgOp> {
+  explicit DropEmpty(MLIRContext *context) : OpInterfaceRewritePattern(context, /*benefit=*/10) {}
+  LogicalResult matchAndRewrite(linalg::LinalgOp op, PatternRewriter &b) const override {
+    bool changes = false;
+    for (auto [result, init] : llvm::zip_equal(op->getResults(), op.getDpsInits()))
+      if (!result.use_empty() && hasNoElements(init)) {
+        b.replaceAllUsesWith(result, init);
+        changes = true;
+      }
+    return changes ? success() : b.notifyMatchFailure(op, "no result without elements");
+  }
+};
+
 struct FuseElementwise : mlc::impl::FuseElementwiseBase<FuseElementwise> {
   void runOnOperation() override {
     MLIRContext *context = &getContext();
     RewritePatternSet patterns(context);
+    patterns.add<DropEmpty>(context);
     linalg::populateElementwiseOpsFusionPatterns(patterns, mayFuse);
     linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
     linalg::populateConstantFoldLinalgOperations(patterns, [](OpOperand *) { return false; });
@@ -86,8 +108,7 @@ struct FuseElementwise : mlc::impl::FuseElementwiseBase<FuseElementwise> {
         op.getCanonicalizationPatterns(patterns, context);
     GreedyRewriteConfig config;
     config.setUseTopDownTraversal(true);
-    config.setMaxIterations(GreedyRewriteConfig::kNoLimit);
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns), config)))
+    if (failed(rewriteToEnd(getOperation(), std::move(patterns), getArgument(), config)))
       return signalPassFailure();
     IRRewriter rewriter(context);
     DominanceInfo dominance(getOperation());

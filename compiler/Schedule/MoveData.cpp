@@ -1,5 +1,6 @@
 // MoveData: makes every movement of data explicit before grouping (see Passes.td).
 #include "compiler/Passes.h"
+#include "compiler/Rewrites.h"
 #include "compiler/Schedule/Kernels.h"
 #include "dialects/core/Control.h"
 #include "dialects/core/Core.h"
@@ -9,7 +10,6 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Tensor/Transforms/Transforms.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace mlc {
 #define GEN_PASS_DEF_MOVEDATA
@@ -78,7 +78,7 @@ struct MoveData : mlc::impl::MoveDataBase<MoveData> {
     for (RegisteredOperationName op : getContext().getRegisteredOperations())
       if (StringRef name = op.getDialectNamespace(); name == "tensor" || name == "arith" || name == "affine")
         op.getCanonicalizationPatterns(patterns, &getContext());
-    if (failed(applyPatternsGreedily(module, std::move(patterns))))
+    if (failed(rewriteToEnd(module, std::move(patterns), getArgument())))
       return signalPassFailure();
 
     // A fill that is more than the start of one accumulation is data.

@@ -256,7 +256,7 @@ OpFoldResult CoreBuilder::indexSum(OpFoldResult x, OpFoldResult y) {
 
 OpFoldResult CoreBuilder::indexDifference(OpFoldResult x, OpFoldResult y) {
   std::optional<int64_t> a = getConstantIntValue(x), b = getConstantIntValue(y);
-  if (x == y || (a && a == b))
+  if ((a && a == b) || isSame(x, y))
     return builder.getIndexAttr(0);
   if (b)
     return indexSum(x, builder.getIndexAttr(-*b));

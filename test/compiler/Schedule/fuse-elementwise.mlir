@@ -147,3 +147,25 @@ func.func @into_windows(%x: tensor<10xf32>, %init: tensor<10xf32>, %w: tensor<3x
   } -> tensor<8xf32>
   return %s : tensor<8xf32>
 }
+
+// -----
+// Nothing to compute: an open size that is 0 once sizes are folded. Upstream's patterns rewrote its destination for ever.
+// CHECK-LABEL: func.func @no_elements
+// CHECK:         %[[E:.*]] = tensor.empty() : tensor<0x4xf32>
+// CHECK:         %[[C:.*]] = tensor.cast %[[E]]
+// CHECK-NOT:     linalg.generic
+// CHECK:         return %[[C]]
+func.func @no_elements(%arg0: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  %e = tensor.empty() : tensor<0x4xf32>
+  %c = tensor.cast %e : tensor<0x4xf32> to tensor<?x4xf32>
+  %c0 = arith.constant 0 : index
+  %d = tensor.dim %c, %c0 : tensor<?x4xf32>
+  %init = tensor.empty(%d) : tensor<?x4xf32>
+  %y = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%c : tensor<?x4xf32>) outs(%init : tensor<?x4xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %n = arith.negf %a : f32
+    linalg.yield %n : f32
+  } -> tensor<?x4xf32>
+  return %y : tensor<?x4xf32>
+}
