@@ -55,6 +55,34 @@ template <typename Op> static OpFoldResult indexOp(CoreBuilder &b, OpFoldResult 
 
 // ---- Dimensions of tensors ---------------------------------------------------------------------------------------------------
 
+namespace {
+/// A dimension of a pool or a convolution: floor((size of x + room) / stride) + 1.
+struct WindowDim {
+  Value x;
+  int64_t axis, room, stride;
+};
+} // namespace
+
+static std::optional<WindowDim> windowDim(Value v, int64_t axis) {
+  if (auto window = v.getDefiningOp<WindowReduceOp>())
+    return WindowDim{window.getX(), axis,
+                     window.getPadLow()[axis] + window.getPadHigh()[axis] -
+                         ((window.getSize()[axis] - 1) * window.getDilations()[axis] + 1),
+                     window.getStrides()[axis]};
+  auto conv = v.getDefiningOp<ConvOp>();
+  if (!conv)
+    return std::nullopt;
+  int64_t i = axis - (conv.getChannelsLast() ? 1 : 2);
+  if (axis == 0 || axis == conv.getChannelAxis())
+    return std::nullopt;
+  int64_t kernel = llvm::cast<RankedTensorType>(conv.getY().getType()).getDimSize(i + 2);
+  if (conv.getLhsDilation()[i] != 1 || ShapedType::isDynamic(kernel))
+    return std::nullopt;
+  return WindowDim{conv.getX(), axis,
+                   conv.getPadLow()[i] + conv.getPadHigh()[i] - ((kernel - 1) * conv.getRhsDilation()[i] + 1),
+                   conv.getStrides()[i]};
+}
+
 /// Follows a dimension to the value that it was taken from: {size, null, 0} if that is a size, else {null, tensor, axis}.
 struct DimSource {
   OpFoldResult size;
@@ -165,13 +193,6 @@ static DimSource sourceOfDim(OpBuilder &b, Value v, int64_t axis) {
       v = reduce.getX();
       continue;
     }
-    if (auto window = dyn_cast<WindowReduceOp>(op)) {
-      if (window.getSize()[axis] != 1 || window.getStrides()[axis] != 1 || window.getPadLow()[axis] != 0 ||
-          window.getPadHigh()[axis] != 0)
-        return {{}, v, axis};
-      v = window.getX();
-      continue;
-    }
     if (auto dot = dyn_cast<DotOp>(op)) {
       int64_t batch = dot.getLhsBatch().size();
       SmallVector<int64_t> lhsFree = dot.getLhsFree(), rhsFree = dot.getRhsFree();
@@ -188,21 +209,57 @@ static DimSource sourceOfDim(OpBuilder &b, Value v, int64_t axis) {
       }
       continue;
     }
-    if (auto conv = dyn_cast<ConvOp>(op)) {
-      if (axis != 0 && axis != conv.getChannelAxis())
-        return {{}, v, axis};
+    if (auto conv = dyn_cast<ConvOp>(op); conv && (axis == 0 || axis == conv.getChannelAxis())) {
       v = axis == 0 ? conv.getX() : conv.getY();
       axis = 0;
+      continue;
+    }
+    if (auto window = windowDim(v, axis); window && window->stride == 1 && window->room == -1) {
+      v = window->x;
+      axis = window->axis;
       continue;
     }
     return {{}, v, axis};
   }
 }
 
+/// A dimension that an op computes from those of its operands by additions, so that two ways to the same size are the same arithmetic;
+/// null if it is none. Other dimensions stay a tensor.dim, which is known not to be negative.
+static OpFoldResult computedDim(CoreBuilder &b, Value v, int64_t axis) {
+  if (auto window = windowDim(v, axis); window && window->stride == 1 && window->room >= -1)
+    return b.indexSum(b.dim(window->x, window->axis), b.builder.getIndexAttr(window->room + 1));
+  if (auto pad = v.getDefiningOp<PadOp>(); pad && pad.getInterior()[axis] == 0)
+    return b.indexSum(b.indexSum(b.dim(pad.getX(), axis), pad.getMixedLow()[axis]), pad.getMixedHigh()[axis]);
+  auto concat = v.getDefiningOp<ConcatOp>();
+  if (!concat || concat.getValues().size() > 8)
+    return {};
+  OpFoldResult sum = b.builder.getIndexAttr(0);
+  for (Value value : concat.getValues())
+    sum = b.indexSum(sum, b.dim(value, axis));
+  return sum;
+}
+
+bool isSameDim(Value x, int64_t i, Value y, int64_t k, SymbolOf symbolOf) {
+  OpBuilder b(x.getContext());
+  DimSource p = sourceOfDim(b, x, i), q = sourceOfDim(b, y, k);
+  if (p.size || q.size)
+    return p.size && q.size && isSameSize(p.size, q.size, symbolOf);
+  if (p.tensor == q.tensor)
+    return p.axis == q.axis;
+  StringRef symbol = symbolOf ? symbolOf(p.tensor, p.axis) : "";
+  if (!symbol.empty())
+    return symbol == symbolOf(q.tensor, q.axis);
+  auto from = windowDim(p.tensor, p.axis), to = windowDim(q.tensor, q.axis);
+  return from && to && from->room == to->room && from->stride == to->stride &&
+         isSameDim(from->x, from->axis, to->x, to->axis, symbolOf);
+}
+
 OpFoldResult CoreBuilder::dim(Value v, int64_t axis) {
   DimSource source = sourceOfDim(builder, v, axis);
   if (source.size)
     return normalized(builder, source.size);
+  if (OpFoldResult size = computedDim(*this, source.tensor, source.axis))
+    return size;
   if (Value value = existing<tensor::DimOp>(builder, source.tensor, builder.getIndexAttr(source.axis)))
     return value;
   return normalized(builder, builder.createOrFold<tensor::DimOp>(loc, source.tensor, source.axis));
@@ -225,6 +282,16 @@ bool hasSize(Value v, int64_t axis, OpFoldResult size) {
   if (!value)
     return false;
   auto dim = value.getDefiningOp<tensor::DimOp>();
+  if (!dim && isa_and_nonnull<PadOp, ConcatOp, WindowReduceOp, ConvOp>(source.tensor.getDefiningOp())) {
+    Block scratch; // the arithmetic is made to be compared, and goes with the block
+    CoreBuilder computed(b, source.tensor.getLoc());
+    b.setInsertionPointToEnd(&scratch);
+    OpFoldResult own = computedDim(computed, source.tensor, source.axis);
+    bool isSame = own && isSameSize(own, size);
+    for (Operation &op : scratch)
+      op.dropAllReferences();
+    return isSame;
+  }
   if (!dim || !dim.getConstantIndex())
     return false;
   DimSource other = sourceOfDim(b, dim.getSource(), *dim.getConstantIndex());
@@ -436,6 +503,16 @@ OpFoldResult CoreBuilder::broadcastSize(OpFoldResult x, OpFoldResult y) {
     return x;
   if (isOneOf(x, y))
     return y;
+  // min(n, c) and n, with c above 1: either both are 1 or none of them is, so they have to be equal.
+  auto isFewOf = [&](OpFoldResult few, OpFoldResult all) {
+    auto least = llvm::cast<Value>(few).getDefiningOp<arith::MinSIOp>();
+    return least && ((getConstantIntValue(least.getRhs()).value_or(0) > 1 && isSame(least.getLhs(), all)) ||
+                     (getConstantIntValue(least.getLhs()).value_or(0) > 1 && isSame(least.getRhs(), all)));
+  };
+  if (isFewOf(y, x) || isFewOf(x, y)) {
+    requireSame(x, y, "sizes");
+    return isFewOf(y, x) ? x : y;
+  }
   return indexSelect(indexCompare(arith::CmpIPredicate::eq, x, builder.getIndexAttr(1)), y, x);
 }
 

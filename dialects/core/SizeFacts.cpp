@@ -11,16 +11,6 @@ using namespace mlir;
 
 namespace mlc::core {
 
-static bool isSameDim(tensor::DimOp x, tensor::DimOp y, SymbolOf symbolOf) {
-  auto i = x.getConstantIndex(), k = y.getConstantIndex();
-  if (!i || !k)
-    return false;
-  if (x.getSource() == y.getSource())
-    return i == k;
-  StringRef symbol = symbolOf ? symbolOf(x.getSource(), *i) : "";
-  return !symbol.empty() && symbol == symbolOf(y.getSource(), *k);
-}
-
 bool isSameSize(OpFoldResult x, OpFoldResult y, SymbolOf symbolOf, int depth) {
   if (x == y)
     return true;
@@ -32,8 +22,11 @@ bool isSameSize(OpFoldResult x, OpFoldResult y, SymbolOf symbolOf, int depth) {
       p->getNumResults() != 1 || p->getNumRegions() || !isMemoryEffectFree(p) ||
       p->getAttrDictionary() != q->getAttrDictionary() || p->getResultTypes() != q->getResultTypes())
     return false;
-  if (auto dim = dyn_cast<tensor::DimOp>(p))
-    return isSameDim(dim, cast<tensor::DimOp>(q), symbolOf);
+  if (auto dim = dyn_cast<tensor::DimOp>(p)) {
+    auto other = cast<tensor::DimOp>(q);
+    auto i = dim.getConstantIndex(), k = other.getConstantIndex();
+    return i && k && isSameDim(dim.getSource(), *i, other.getSource(), *k, symbolOf);
+  }
   if (!isa<arith::ArithDialect, math::MathDialect>(p->getDialect()))
     return false;
   for (auto [s, t] : llvm::zip_equal(p->getOperands(), q->getOperands()))

@@ -11,6 +11,9 @@ using SymbolOf = llvm::function_ref<llvm::StringRef(mlir::Value, int64_t)>;
 /// Equal constants, one value, or the same arithmetic on such; dimensions of one symbol.
 bool isSameSize(mlir::OpFoldResult x, mlir::OpFoldResult y, SymbolOf symbolOf = {}, int depth = 6);
 
+/// As above, of dimensions i and k of tensors.
+bool isSameDim(mlir::Value x, int64_t i, mlir::Value y, int64_t k, SymbolOf symbolOf = {});
+
 /// Sizes are not negative, nor is what adds, multiplies and divides them.
 bool isNonNegative(mlir::OpFoldResult x, int depth = 8);
 
