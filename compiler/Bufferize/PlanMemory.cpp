@@ -55,6 +55,7 @@ private:
   void assignSlots();
   FailureOr<Value> dynamicBytes(Buffer &buffer, SizeBounds &bounds, OpBuilder &builder);
   FailureOr<SmallVector<Value>> slotOffsets(SizeBounds &bounds, OpBuilder &builder);
+  void moveChecks(SizeBounds &bounds, Value call, OpBuilder &builder);
   Value arenaBytes(func::FuncOp sizes, ArrayRef<Value> offsets, OpBuilder &builder);
   LogicalResult emitSizes();
 
@@ -186,19 +187,29 @@ Value EntryPlanner::arenaBytes(func::FuncOp sizes, ArrayRef<Value> offsets, OpBu
   return arith::SelectOp::create(builder, loc, tooLarge, none, offsets.back());
 }
 
-/// func @<entry>_sizes(%dims, %result): result[0] = arena bytes, then the shapes of the results.
+/// Checks of sizes that follow from the dimensions alone stand where sizes are computed, which every call does first: nothing is then
+/// planned or touched with sizes that do not fit, and an application that asks for shapes hears of it, too.
+void EntryPlanner::moveChecks(SizeBounds &bounds, Value call, OpBuilder &builder) {
+  for (auto check : llvm::make_early_inc_range(entry.getBody().front().getOps<rt::CheckOp>())) {
+    SizeBounds::Interval condition = bounds.of(check.getCondition()), a = bounds.of(check.getA()),
+                         b = bounds.of(check.getB());
+    if (!condition.isExact() || !a.isExact() || !b.isExact())
+      continue;
+    rt::CheckOp::create(builder, check.getLoc(), call, condition.lower, check.getMessageAttr(), a.lower, b.lower);
+    check.erase();
+  }
+}
+
+/// func @<entry>_sizes(%call, %result) -> status: result[0] = arena bytes, then the shapes of the results. Of the call, dims and handle
+/// are read.
 LogicalResult EntryPlanner::emitSizes() {
   auto pointer = LLVM::LLVMPointerType::get(entry.getContext());
   OpBuilder top(entry);
-  auto sizes =
-      func::FuncOp::create(top, loc, (entry.getName() + "_sizes").str(), top.getFunctionType({pointer, pointer}, {}));
+  auto sizes = func::FuncOp::create(top, loc, (entry.getName() + "_sizes").str(),
+                                    top.getFunctionType({pointer, pointer}, {top.getI32Type()}));
   top.setInsertionPointToEnd(sizes.addEntryBlock());
-  // rt.dim reads mlc_call.dims; a call with nothing but dims serves.
-  Value fields = LLVM::ConstantOp::create(top, loc, top.getI64Type(), top.getI64IntegerAttr(16));
-  Value call = LLVM::AllocaOp::create(top, loc, pointer, pointer, fields);
-  Value slot = LLVM::GEPOp::create(top, loc, pointer, pointer, call, ArrayRef<LLVM::GEPArg>{2});
-  LLVM::StoreOp::create(top, loc, sizes.getArgument(0), slot);
-  SizeBounds bounds(top, entry.getArgument(0), call);
+  SizeBounds bounds(top, entry.getArgument(0), sizes.getArgument(0));
+  moveChecks(bounds, sizes.getArgument(0), top);
   auto offsets = slotOffsets(bounds, top);
   if (failed(offsets))
     return failure();
@@ -230,7 +241,8 @@ LogicalResult EntryPlanner::emitSizes() {
     }
   position = 0;
   store(arenaBytes(sizes, *offsets, top));
-  func::ReturnOp::create(top, loc);
+  Value ok = arith::ConstantOp::create(top, loc, top.getI32IntegerAttr(0));
+  func::ReturnOp::create(top, loc, ok);
   return success();
 }
 

@@ -21,7 +21,12 @@ mlc_status beginCall(mlc_handle *handle, bool training, Signature *signature) {
 }
 
 mlc_status computeSizes(mlc_handle *handle, const Signature &signature, const int64_t *dims) {
-  signature.sizes(dims, handle->sizes);
+  mlc_call call;
+  memset(&call, 0, sizeof(call));
+  call.dims = dims;
+  call.handle = handle;
+  if (mlc_status status = (mlc_status)signature.sizes(&call, handle->sizes))
+    return status;
   const int64_t *size = handle->sizes + 1;
   for (int32_t index = 0; index < signature.outputCount; ++index) {
     const mlc_value_info &info = signature.outputs[index];
@@ -229,8 +234,14 @@ int32_t mlc_rt_fail(const mlc_call *call, const char *message, int64_t a, int64_
   // Tasks on several threads may fail at once: the first one writes the message, and the end of its loop makes it
   // visible.
   mlc_handle *handle = call->handle;
+  const int64_t values[2] = {a, b};
+  if (!handle) { // asked for shapes without a model
+    size_t bytes;
+    char *text = createErrorText(&bytes);
+    formatFailure(text, bytes, message, values);
+    return MLC_MODEL_ERROR;
+  }
   if (__atomic_exchange_n(&handle->failed, 1, __ATOMIC_ACQ_REL) == 0) {
-    const int64_t values[2] = {a, b};
     formatFailure(handle->error, sizeof(handle->error), message, values);
   }
   return MLC_MODEL_ERROR;

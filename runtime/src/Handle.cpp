@@ -34,6 +34,11 @@ static void releaseDefault(void *, void *memory) { free(memory); }
   return status;
 }
 
+char *createErrorText(size_t *bytes) {
+  *bytes = sizeof(createError);
+  return createError;
+}
+
 mlc_status fail(mlc_handle *handle, mlc_status status, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
@@ -103,14 +108,22 @@ mlc_status reserveArena(mlc_handle *handle, size_t bytes, void **arena) {
   return MLC_OK;
 }
 
-/// Workspace for these dims that serves run and, if there is one, train_step. `sizes` has room for either's result.
+/// The sizes without a handle; what is wrong with the dims is told by last_error(NULL).
+static mlc_status sizesOf(mlc_sizes function, const int64_t *dims, int64_t *sizes) {
+  mlc_call call;
+  memset(&call, 0, sizeof(call));
+  call.dims = dims;
+  return (mlc_status)function(&call, sizes);
+}
+
+/// Workspace for these dims that serves run and, if there is one, train_step; 0 for what refuses them. `sizes` has room for either's
+/// result.
 static size_t workspaceBytes(const mlc_program *program, const int64_t *dims, int64_t *sizes) {
-  program->run_sizes(dims, sizes);
-  int64_t bytes = sizes[0] > 0 ? sizes[0] : 0;
-  if (program->train_step) {
-    program->train_sizes(dims, sizes);
-    bytes = sizes[0] > bytes ? sizes[0] : bytes;
-  }
+  int64_t bytes = 0;
+  const mlc_sizes functions[] = {program->run_sizes, program->train_step ? program->train_sizes : nullptr};
+  for (mlc_sizes function : functions)
+    if (function && sizesOf(function, dims, sizes) == MLC_OK && sizes[0] > bytes)
+      bytes = sizes[0];
   return (size_t)bytes;
 }
 
@@ -302,9 +315,8 @@ mlc_status mlc_rt_output_shapes(const mlc_program *program, const int64_t *dims,
   int64_t *sizes = (int64_t *)malloc(sizeof(int64_t) * (size_t)count);
   if (!sizes)
     return MLC_OUT_OF_MEMORY;
-  program->run_sizes(dims, sizes);
-  mlc_status status = MLC_OK;
-  for (int64_t index = 1; index < count; ++index) {
+  mlc_status status = sizesOf(program->run_sizes, dims, sizes);
+  for (int64_t index = 1; index < count && status != MLC_MODEL_ERROR; ++index) {
     shapes[index - 1] = sizes[index];
     if (sizes[index] < 0)
       status = MLC_INVALID_ARGUMENT; // the inputs are too small for the model

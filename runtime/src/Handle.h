@@ -60,6 +60,8 @@ Signature signatureOf(const mlc_program *program, bool training);
 int64_t sizesCount(const Signature &signature);
 
 /// Writes the message of last_error and returns `status`.
+/// The text of this thread that last_error(NULL) returns.
+char *createErrorText(size_t *bytes);
 [[gnu::format(printf, 3, 4)]] mlc_status fail(mlc_handle *handle, mlc_status status, const char *format, ...);
 
 /// Memory of the handle's allocator, aligned to 64 bytes; null and a message naming `purpose` if there is none.

@@ -13,11 +13,15 @@ static const mlc_value_info sumInputs[] = {
 static const mlc_value_info sumOutputs[] = {{"sum", MLC_FLOAT32, 2, sumDims}, {"count", MLC_INT64, 1, countDims}};
 static const char *const sumSymbols[] = {"N", "M"};
 
-static void sumSizes(const int64_t *dims, int64_t *result) {
+static int32_t sumSizes(const mlc_call *call, int64_t *result) {
+  const int64_t *dims = call->dims;
+  if (misbehaviour == refuseSizes)
+    return mlc_rt_fail(call, "node: sizes differ: %d and %d", dims[0], 3);
   result[0] = (int64_t)(64 + 16 * (uint64_t)dims[0]); // wraps for hostile sizes; generated code gives -1
   result[1] = dims[0];
   result[2] = 4;
   result[3] = 1;
+  return MLC_OK;
 }
 
 static void sumRow(void *context, int64_t row) {
@@ -82,13 +86,15 @@ static const mlc_state_slot stepSlots[] = {
 
 alignas(64) const float stepWeights[8] = {1, 2, 3, 4, 5, 6, 7, 8};
 
-static void stepSizes(const int64_t *, int64_t *result) {
+static int32_t stepSizes(const mlc_call *, int64_t *result) {
   result[0] = 256;
   result[1] = 2;
+  return MLC_OK;
 }
-static void stepTrainSizes(const int64_t *, int64_t *result) {
+static int32_t stepTrainSizes(const mlc_call *, int64_t *result) {
   result[0] = 512;
   result[1] = 2;
+  return MLC_OK;
 }
 
 static int32_t stepRun(const mlc_call *call) {

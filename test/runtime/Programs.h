@@ -15,7 +15,7 @@ extern const mlc_program stepProgram;
 extern const float stepWeights[8]; // w, then the bits of b
 
 /// What the entry of `sum` does instead of its sum.
-enum Misbehaviour { none, failInEntry, failInTasks, returnStatus };
+enum Misbehaviour { none, refuseSizes, failInEntry, failInTasks, returnStatus };
 extern Misbehaviour misbehaviour;
 
 #endif

@@ -199,11 +199,12 @@ static void testTypedErrors() {
   mlc_rt_destroy(handle);
 }
 
-static void negativeSizes(const int64_t *, int64_t *result) {
+static int32_t negativeSizes(const mlc_call *, int64_t *result) {
   result[0] = 0;
   result[1] = -2;
   result[2] = 4;
   result[3] = 1;
+  return MLC_OK;
 }
 
 static void testModelErrors() {
@@ -227,6 +228,20 @@ static void testModelErrors() {
     misbehaviour = none;
     CHECK(mlc_rt_call_tensors(handle, 0, arguments.inputs, arguments.outputs) == MLC_OK);
     CHECK(mlc_rt_last_error(handle)[0] == 0);
+    mlc_rt_destroy(handle);
+  }
+  {
+    mlc_handle *handle = create(sumProgram);
+    SumArguments arguments(4, 1);
+    misbehaviour = refuseSizes;
+    CHECK_ERROR(mlc_rt_call_tensors(handle, 0, arguments.inputs, arguments.outputs), MLC_MODEL_ERROR, handle,
+                "node: sizes differ: 4 and 3");
+    const int64_t dims[] = {5, 1};
+    int64_t shapes[3];
+    CHECK(mlc_rt_output_shapes(&sumProgram, dims, shapes) == MLC_MODEL_ERROR);
+    CHECK(!strcmp(mlc_rt_last_error(nullptr), "node: sizes differ: 5 and 3"));
+    CHECK(mlc_rt_workspace_size(&sumProgram, dims) == 0);
+    misbehaviour = none;
     mlc_rt_destroy(handle);
   }
   mlc_program program = sumProgram;

@@ -43,9 +43,10 @@ static const char *const exactPtx = ".version 8.0\n.target sm_52a\n.address_size
 static const char *const images[] = {exactPtx, addPtx};
 static const char *const kernels[] = {"addArrays"};
 
-static void sizes(const int64_t *given, int64_t *result) {
-  result[0] = 4 * given[0];
-  result[1] = given[0];
+static int32_t sizes(const mlc_call *call, int64_t *result) {
+  result[0] = 4 * call->dims[0];
+  result[1] = call->dims[0];
+  return MLC_OK;
 }
 
 // c = (a + b) + b, through the workspace; the first four elements of the state grow by the weights.

@@ -33,9 +33,10 @@ typedef struct mlc_call {
 /// A compiled entry point; returns an mlc_status.
 typedef int32_t (*mlc_entry)(const mlc_call *call);
 
-/// Computes sizes from dims: result[0] = workspace bytes, -1 if 64 bits do not hold them, then every output's shape, one
-/// after the other; a size that only the data tells as its upper bound.
-typedef void (*mlc_sizes)(const int64_t *dims, int64_t *result);
+/// Checks the sizes that follow from call->dims, and computes: result[0] = workspace bytes, -1 if 64 bits do not hold
+/// them, then every output's shape, one after the other; a size that only the data tells as its upper bound. Of the call
+/// dims and handle are read, and handle may be null. Returns an mlc_status; result is undefined unless it is MLC_OK.
+typedef int32_t (*mlc_sizes)(const mlc_call *call, int64_t *result);
 
 /// A parameter or optimizer slot inside the state. Slots do not overlap; `bytes` is the exact size of the tensor. A
 /// checkpoint holds every slot under its name: parameters as model.params says, other slots as float32 in the shape of

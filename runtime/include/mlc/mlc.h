@@ -122,9 +122,11 @@ typedef struct mlc_model {
   const mlc_value_info *train_outputs;
 
   /// Bytes of workspace for these dimensions that serve run and, if there is one, train_step (`dims`: symbol_count
-  /// sizes; null if there are none). 0 if dims is invalid.
+  /// sizes; null if there are none). 0 if dims is invalid, or
+  /// the model cannot run with them.
   size_t (*workspace_size)(const int64_t *dims);
-  /// Shapes of the outputs for these dimensions: their ranks' worth of sizes, one output after the other.
+  /// Shapes of the outputs for these dimensions: their ranks' worth of sizes, one output after the other. MLC_MODEL_ERROR for
+  /// dimensions with which the model cannot run (`MatMul_3: inner sizes differ: 7 and 8`): last_error(NULL) tells why.
   mlc_status (*output_shapes)(const int64_t *dims, int64_t *shapes);
   mlc_status (*create)(const mlc_options *options, mlc_handle **handle);
   void (*destroy)(mlc_handle *handle);
@@ -142,7 +144,7 @@ typedef struct mlc_model {
   mlc_status (*save)(mlc_handle *handle, const char *path);
   mlc_status (*load)(mlc_handle *handle, const char *path);
   /// What went wrong in the last call on this handle, "" if nothing did; valid until the next call on it. For a null
-  /// handle: in the last create of this library on this thread. Never null.
+  /// handle: in the last create, workspace_size or output_shapes of this library on this thread. Never null.
   const char *(*last_error)(const mlc_handle *handle);
   /// Shapes of the outputs of the last run or train_step on this handle, as output_shapes writes them, bounded sizes as
   /// they were. MLC_INVALID_ARGUMENT if that did not succeed.
