@@ -92,9 +92,7 @@ Expr convert(CoreBuilder &b, Value x, Type element) {
   return CoreBuilder::elementOf(x) == element ? b.expr(x) : b.cast(x, element);
 }
 
-Type accumulatorOf(Type element) {
-  return element.isF16() || element.isBF16() ? Float32Type::get(element.getContext()) : element;
-}
+Expr widened(CoreBuilder &b, Value x) { return convert(b, x, accumulatorOf(CoreBuilder::elementOf(x))); }
 
 // ---- functions ------------------------------------------------------------------------------------------------------
 
@@ -114,14 +112,15 @@ Expr clamp(Expr x, double low, double high) { return x.b->minimum(x.b->maximum(x
 
 Expr softmax(Expr x, ArrayRef<int64_t> axes) {
   CoreBuilder &b = *x.b;
-  Expr e = b.exp(x - b.reduce(core::Reduction::Max, x, axes, /*keepDims=*/true));
-  return e / b.reduce(core::Reduction::Sum, e, axes, /*keepDims=*/true);
+  Expr wide = widened(b, x), e = b.exp(wide - b.reduce(core::Reduction::Max, wide, axes, /*keepDims=*/true));
+  return convert(b, e / b.reduce(core::Reduction::Sum, e, axes, /*keepDims=*/true), CoreBuilder::elementOf(x));
 }
 
 Expr logSoftmax(Expr x, ArrayRef<int64_t> axes) {
   CoreBuilder &b = *x.b;
-  Expr shifted = x - b.reduce(core::Reduction::Max, x, axes, /*keepDims=*/true);
-  return shifted - b.log(b.reduce(core::Reduction::Sum, b.exp(shifted), axes, /*keepDims=*/true));
+  Expr wide = widened(b, x), shifted = wide - b.reduce(core::Reduction::Max, wide, axes, /*keepDims=*/true);
+  Expr y = shifted - b.log(b.reduce(core::Reduction::Sum, b.exp(shifted), axes, /*keepDims=*/true));
+  return convert(b, y, CoreBuilder::elementOf(x));
 }
 
 Moments moments(Expr x, ArrayRef<int64_t> axes) {

@@ -480,10 +480,11 @@ Expr CoreBuilder::reduceMean(Value x, Ints axes, bool keepDims) {
   OpFoldResult count = builder.getIndexAttr(1);
   for (int64_t axis : normalizedAxes(axes, rankOf(x)))
     count = indexProduct(count, dim(x, axis));
-  Expr sum = reduce(Reduction::Sum, x, axes, keepDims);
+  Type element = elementOf(x), wide = accumulatorOf(element); // neither the sum nor the count need fit into f16
+  Expr sum = reduce(Reduction::Sum, cast(x, wide), axes, keepDims);
   if (std::optional<int64_t> number = getConstantIntValue(count))
-    return sum / static_cast<double>(*number);
-  return sum / cast(fromElements({count}, builder.getI64Type(), true), elementOf(x));
+    return cast(sum / static_cast<double>(*number), element);
+  return cast(sum / cast(fromElements({count}, builder.getI64Type(), true), wide), element);
 }
 
 Expr CoreBuilder::argReduce(bool isMax, Value x, int64_t axis, bool keepDims, bool lastIndex) {
