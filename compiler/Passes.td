@@ -221,7 +221,7 @@ def ExpandMath : Pass<"expand-math", "::mlir::func::FuncOp"> {
     %y = math.exp %x : vector<16xf32>     // becomes a degree 5 polynomial and an exponent add
     ```
   }];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect", "::mlir::scf::SCFDialect"];
 }
 
 def OutlineTasks : Pass<"outline-tasks", "::mlir::ModuleOp"> {
