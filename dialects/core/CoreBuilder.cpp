@@ -4,6 +4,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/Matchers.h"
+#include <cmath>
 
 using namespace mlir;
 
@@ -57,6 +58,7 @@ struct SplitSizes {
 
 // ---- Constants ---------------------------------------------------------------------------------------------------------------
 
+/// Null if it is no number of the type: a fraction, or too large.
 static Attribute numberAttr(Type element, double value) {
   if (auto floatType = dyn_cast<FloatType>(element)) {
     APFloat number(value);
@@ -69,11 +71,17 @@ static Attribute numberAttr(Type element, double value) {
     return IntegerAttr::get(element, APInt(1, value != 0));
   llvm::APSInt bits(width, element.isUnsignedInteger());
   bool exact;
-  APFloat(value).convertToInteger(bits, APFloat::rmTowardZero, &exact); // saturates; NaN becomes 0
+  if (APFloat(value).convertToInteger(bits, APFloat::rmTowardZero, &exact) != APFloat::opOK)
+    return {};
   return IntegerAttr::get(element, bits);
 }
 
 Expr CoreBuilder::splat(double value, Type element, Ints shape) {
+  if (!numberAttr(element, value)) {
+    emitError(loc) << "the number " << value << " is none of " << element;
+    failed = true;
+    value = 0;
+  }
   return constant(DenseElementsAttr::get(RankedTensorType::get(shape, element), numberAttr(element, value)));
 }
 Expr CoreBuilder::convertedScalar(double value, Value like) { return splat(value, elementOf(like)); }
@@ -171,8 +179,20 @@ Expr CoreBuilder::compare(Comparison predicate, Value x, Value y) {
   }
   return wrap(make<CompareOp>(predicate, x, y));
 }
+// Integers are below 2.5 where they are below 3, and above 2.5 where they are above 2.
 Expr CoreBuilder::compare(Comparison predicate, Value x, double y) {
-  return compare(predicate, x, convertedScalar(y, x));
+  Type element = elementOf(x);
+  bool isLow = predicate == Comparison::LT || predicate == Comparison::GE;
+  double whole = isa<FloatType>(element) ? y : isLow ? std::ceil(y) : std::floor(y);
+  bool isEquality = predicate == Comparison::EQ || predicate == Comparison::NE;
+  if (numberAttr(element, whole) && (whole == y || !isEquality))
+    return compare(predicate, x, convertedScalar(whole, x));
+  // No integer of the type equals y, and all lie on one side of it.
+  bool isAbove = y < 0 && !isEquality, holds = predicate == Comparison::NE;
+  if (!isEquality && !std::isnan(y))
+    holds = isAbove == (predicate == Comparison::GT || predicate == Comparison::GE);
+  Type i1 = builder.getI1Type();
+  return typeOf(x).hasStaticShape() ? splat(holds, i1, typeOf(x).getShape()) : broadcast(splat(holds, i1), dims(x), {});
 }
 
 Expr CoreBuilder::select(Value condition, Value x, Value y) {
