@@ -98,7 +98,13 @@ Expr widened(CoreBuilder &b, Value x) { return convert(b, x, accumulatorOf(CoreB
 
 Expr reciprocal(Expr x) { return 1.0 / x; }
 
-Expr sigmoid(Expr x) { return 1.0 / (1.0 + x.b->exp(-x)); }
+// Where e^-x would be infinite it stays at its largest: the result is 0 but for 1e-38, and the derivative is 0 and no infinity times 0.
+Expr sigmoid(Expr x) {
+  CoreBuilder &b = *x.b;
+  Expr wide = widened(b, x);
+  double most = CoreBuilder::elementOf(wide).isF64() ? 709 : 88;
+  return convert(b, 1.0 / (1.0 + b.exp(b.minimum(-wide, most))), CoreBuilder::elementOf(x));
+}
 
 // log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), which does not overflow.
 Expr softplus(Expr x) {
