@@ -122,6 +122,15 @@ Expr softmax(Expr x, ArrayRef<int64_t> axes) {
   return convert(b, e / b.reduce(core::Reduction::Sum, e, axes, /*keepDims=*/true), CoreBuilder::elementOf(x));
 }
 
+Expr maskedSoftmax(Expr x, ArrayRef<int64_t> axes) {
+  CoreBuilder &b = *x.b;
+  Expr wide = widened(b, x), top = b.reduce(core::Reduction::Max, wide, axes, /*keepDims=*/true);
+  Expr e = b.exp(wide - b.select(b.compare(core::Comparison::EQ, top, -INFINITY), b.splatLike(0, top), top));
+  Expr sum = b.reduce(core::Reduction::Sum, e, axes, /*keepDims=*/true);
+  sum = b.select(b.compare(core::Comparison::EQ, sum, 0.0), b.splatLike(1, sum), sum);
+  return convert(b, e / sum, CoreBuilder::elementOf(x));
+}
+
 Expr logSoftmax(Expr x, ArrayRef<int64_t> axes) {
   CoreBuilder &b = *x.b;
   Expr wide = widened(b, x), shifted = wide - b.reduce(core::Reduction::Max, wide, axes, /*keepDims=*/true);

@@ -39,6 +39,8 @@ Expr roundHalfEven(Expr x);
 Expr clamp(Expr x, double low, double high);
 /// Sums of f16 and bf16 are f32 until the result.
 Expr softmax(Expr x, ArrayRef<int64_t> axes);
+/// Rows that are minus infinity throughout (every key of an attention is masked) give 0.
+Expr maskedSoftmax(Expr x, ArrayRef<int64_t> axes);
 Expr logSoftmax(Expr x, ArrayRef<int64_t> axes);
 struct Moments {
   Expr mean, variance; // dimensions kept
