@@ -207,7 +207,7 @@ def LowerKernels : Pass<"lower-kernels", "::mlir::func::FuncOp"> {
     scf.forall (%t) in (%n) { scf.for %i { %v = vector.load %x[%i] ; vector.store %w, %y[%i] } }
     ```
   }];
-  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
                            "::mlir::memref::MemRefDialect", "::mlir::affine::AffineDialect"];
 }
 

@@ -170,7 +170,7 @@ static Values lpNormalization(Node &n, CoreBuilder &b) {
     return failure();
   Expr norm = p == 1 ? b.reduce(Reduction::Sum, b.abs(x), {*axis}, true)
                      : b.sqrt(b.reduce(Reduction::Sum, x * x, {*axis}, true));
-  return narrowed(n, b.select(b.compare(core::Comparison::EQ, norm, 0.0), b.splatLike(0, x), x / norm));
+  return narrowed(n, x / b.select(b.compare(core::Comparison::EQ, norm, 0.0), b.splatLike(1, norm), norm));
 }
 
 // x / (bias + alpha / size * (sum of squares of `size` channels around))^beta
