@@ -223,7 +223,7 @@ def LowerKernels : Pass<"lower-kernels", "::mlir::func::FuncOp"> {
     scf.forall (%t) in (%n) { scf.for %i { %v = vector.load %x[%i] ; vector.store %w, %y[%i] } }
     ```
   }];
-  let dependentDialects = ["::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect",
                            "::mlir::memref::MemRefDialect", "::mlir::affine::AffineDialect"];
 }
 
@@ -237,7 +237,7 @@ def ExpandMath : Pass<"expand-math", "::mlir::func::FuncOp"> {
     %y = math.exp %x : vector<16xf32>     // becomes a degree 5 polynomial and an exponent add
     ```
   }];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect"];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect", "::mlir::scf::SCFDialect"];
 }
 
 def OutlineTasks : Pass<"outline-tasks", "::mlir::ModuleOp"> {

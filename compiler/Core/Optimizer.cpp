@@ -48,18 +48,20 @@ static Expr countOf(CoreBuilder &b, Value x, ArrayRef<int64_t> axes, Type elemen
 }
 
 Expr mlc::core::crossEntropy(CoreBuilder &b, Value logits, Value label) {
-  Type element = CoreBuilder::elementOf(logits);
-  Expr x = b.expr(logits);
-  Expr shifted = x - b.reduce(Reduction::Max, logits, {1}, /*keepDims=*/true);
+  Type element = CoreBuilder::elementOf(logits), wide = accumulatorOf(element);
+  Expr x = b.cast(logits, wide);
+  Expr shifted = x - b.reduce(Reduction::Max, x, {1}, /*keepDims=*/true);
   Expr logSum = b.log(b.reduce(Reduction::Sum, b.exp(shifted), {1}));
   Expr classes = b.iota(b.dims(logits), 1, CoreBuilder::elementOf(label));
   Expr chosen = b.compare(Comparison::EQ, classes, b.broadcast(label, b.dims(logits), {0}));
   Expr picked = b.reduce(Reduction::Sum, b.select(chosen, shifted, b.splatLike(0.0, shifted)), {1});
-  return b.reduce(Reduction::Sum, logSum - picked, {0}) / countOf(b, logits, {0}, element);
+  return b.cast(b.reduce(Reduction::Sum, logSum - picked, {0}) / countOf(b, logits, {0}, wide), element);
 }
 
 Expr mlc::core::meanSquaredError(CoreBuilder &b, Value y, Value target) {
-  Expr difference = b.expr(y) - b.expr(target);
+  Type element = CoreBuilder::elementOf(y),
+       wide = accumulatorOf(element); // squares, their sum and the count overflow f16
+  Expr difference = b.cast(y, wide) - b.cast(target, wide);
   SmallVector<int64_t> axes(llvm::to_vector(llvm::seq<int64_t>(0, CoreBuilder::rankOf(y))));
-  return b.reduce(Reduction::Sum, difference * difference, axes) / countOf(b, y, axes, CoreBuilder::elementOf(y));
+  return b.cast(b.reduce(Reduction::Sum, difference * difference, axes) / countOf(b, y, axes, wide), element);
 }

@@ -7,11 +7,6 @@ using namespace mlir;
 using namespace mlc;
 using namespace mlc::core;
 
-/// The type that sums of `element` are kept in.
-static Type accumulatorOf(Type element) {
-  return isa<Float16Type, BFloat16Type>(element) ? Float32Type::get(element.getContext()) : element;
-}
-
 static Value castTo(OpBuilder &b, Location loc, Value x, Type from, Type to) {
   return from == to ? x : ScalarBuilder{b, loc, from}.cast(x, to);
 }

@@ -5,6 +5,7 @@
 #include "compiler/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -48,6 +49,12 @@ struct Code {
   Value d(double value) const { return constant(f64(), b.getF64FloatAttr(value)); }
   Value i(int32_t value) const { return constant(i32(), b.getI32IntegerAttr(value)); }
   Value l(int64_t value) const { return constant(i64(), b.getI64IntegerAttr(value)); }
+  /// Whether a condition holds anywhere: i1.
+  Value anyLane(Value condition) const {
+    return isa<VectorType>(shape)
+               ? vector::ReductionOp::create(b, loc, vector::CombiningKind::OR, condition).getResult()
+               : condition;
+  }
   /// A constant of the type of `of` (f32 or f64).
   Value of(Value like, double value) const { return getElementTypeOrSelf(like).isF64() ? d(value) : c(value); }
 
@@ -60,11 +67,15 @@ struct Code {
   Value neg(Value x) const { return arith::NegFOp::create(b, loc, x); }
   Value abs(Value x) const { return math::AbsFOp::create(b, loc, x); }
   Value sqrt(Value x) const { return math::SqrtOp::create(b, loc, x); }
+  Value rounded(Value x) const { return math::RoundEvenOp::create(b, loc, x); }
   Value floor(Value x) const { return math::FloorOp::create(b, loc, x); }
   Value copysign(Value x, Value sign) const { // f32 only
     Value magnitude = iand(bits(x), i(0x7fffffff)), top = iand(bits(sign), i(std::numeric_limits<int32_t>::min()));
     return fromBits(arith::OrIOp::create(b, loc, magnitude, top));
   }
+
+  /// Of odd functions: -0 stays -0.
+  Value keepZero(Value x, Value result) const { return select(equal(x, c(0.0)), x, result); }
 
   using P = arith::CmpFPredicate;
   Value cmp(P predicate, Value x, Value y) const { return arith::CmpFOp::create(b, loc, predicate, x, y); }
@@ -163,7 +174,7 @@ struct Code {
         p.r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1});
     Value e = fma(q, mul(p.r, p.r), p.r), scale = power(p.magic, 1);
     Value half = fma(scale, e, sub(scale, c(0.5)));
-    return add(half, half);
+    return keepZero(x, add(half, half));
   }
 
   // e^x / 2 -+ 1 / (2 e^x)
@@ -257,20 +268,21 @@ struct Code {
   }
 
   Value asinh(Value x) const {
-    Value a = abs(x), z = mul(x, x);
+    Value a = abs(x), bounded = atMost(a, 1e9), z = mul(bounded, bounded); // neither side overflows
+    Value q = atMost(z, 0.25);
     Value small =
-        fma(mul(polynomial(z, {2.0122003309e-2, -4.2699340972e-2, 7.4847586088e-2, -1.6666288134e-1}), z), x, x);
+        fma(mul(polynomial(q, {2.0122003309e-2, -4.2699340972e-2, 7.4847586088e-2, -1.6666288134e-1}), q), x, x);
     Value huge = greater(a, c(1e9)); // log1p(a + a^2 / (1 + sqrt(a^2 + 1))), and log(2a) where a^2 might overflow
     Value large = log1p(select(huge, a, add(a, div(z, add(c(1.0), sqrt(add(z, c(1.0))))))));
     large = add(large, select(huge, c(kLn2), c(0.0)));
-    return select(less(a, c(0.5)), small, copysign(large, x));
+    return keepZero(x, select(less(a, c(0.5)), small, copysign(large, x)));
   }
   Value acosh(Value x) const {
-    Value z = sub(x, c(1.0));
+    Value z = sub(x, c(1.0)), bounded = atMost(x, 1e9), q = atMost(z, 0.5); // neither side overflows
     Value small = mul(
-        polynomial(z, {1.7596881071e-3, -7.5272886713e-3, 2.6454905019e-2, -1.1784741703e-1, 1.4142135263}), sqrt(z));
+        polynomial(q, {1.7596881071e-3, -7.5272886713e-3, 2.6454905019e-2, -1.1784741703e-1, 1.4142135263}), sqrt(q));
     Value huge = greater(x, c(1e9));
-    Value large = log(select(huge, x, add(x, sqrt(mul(z, add(x, c(1.0)))))));
+    Value large = log(select(huge, x, add(x, sqrt(mul(sub(bounded, c(1.0)), add(bounded, c(1.0)))))));
     large = add(large, select(huge, c(kLn2), c(0.0)));
     return select(less(z, c(0.5)), small, large);
   }
@@ -286,22 +298,59 @@ struct Code {
 
   // --- Trigonometry --------------------------------------------------------------------------------------------------------
 
+  /// Up to here restOfNear is exact enough; what is further takes another way.
+  static constexpr double kNearMax = 1e9;
+
   /// sine and cosine of the rest of x by pi/2, and the quadrant (i32).
   struct Angle {
     Value sine, cosine, quadrant;
   };
   Angle angle(Value x) const {
-    // In f64, with pi/2 in parts of 22, 23 and 53 bits: products and differences are exact for |n| < 2^30, without fma too.
-    Value xd = wide(x), magic = add(mul(xd, d(2 / kPi)), d(6755399441055744.0)); // 1.5 * 2^52
-    Value n = sub(magic, d(6755399441055744.0));
-    Value rest = sub(sub(xd, mul(n, d(1.570796012878418))), mul(n, d(3.1391647326017846e-07)));
-    rest = sub(rest, mul(n, d(5.390302858158119e-15)));
-    Value quadrant = arith::TruncIOp::create(b, loc, i32(), bits(magic));
-    Value r = narrow(rest), z = mul(r, r);
+    Value xd = wide(x), far = greater(abs(x), c(kNearMax));
+    auto [nearRest, nearQuadrant] = restOfNear(xd);
+    auto branch = scf::IfOp::create(b, loc, TypeRange{f64(), i32()}, anyLane(far), /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(branch.thenBlock());
+    auto [farRest, farQuadrant] = restOfFar(xd);
+    scf::YieldOp::create(b, loc, ValueRange{select(far, farRest, nearRest), select(far, farQuadrant, nearQuadrant)});
+    b.setInsertionPointToStart(branch.elseBlock());
+    scf::YieldOp::create(b, loc, ValueRange{nearRest, nearQuadrant});
+    b.setInsertionPointAfter(branch);
+    Value r = narrow(branch.getResult(0)), z = mul(r, r);
     Value sine = fma(mul(polynomial(z, {-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1}), z), r, r);
     Value cosine = fma(polynomial(z, {2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2}), mul(z, z),
                        fma(c(-0.5), z, c(1.0)));
-    return {sine, cosine, quadrant};
+    return {sine, cosine, branch.getResult(1)};
+  }
+  std::pair<Value, Value> restOfNear(Value xd) const {
+    // In f64, with pi/2 in parts of 22, 23 and 53 bits: products and differences are exact for |n| < 2^30, without fma too.
+    Value magic = add(mul(xd, d(2 / kPi)), d(6755399441055744.0)); // 1.5 * 2^52
+    Value n = sub(magic, d(6755399441055744.0));
+    Value rest = sub(sub(xd, mul(n, d(1.570796012878418))), mul(n, d(3.1391647326017846e-07)));
+    rest = sub(rest, mul(n, d(5.390302858158119e-15)));
+    return {rest, arith::TruncIOp::create(b, loc, i32(), bits(magic))};
+  }
+  // x times 2/pi in pieces of 24 bits: each product is exact in f64, and so is its rest by 4 (a whole turn). Products that are whole
+  // turns vanish. The sum of the others is kept in two parts, as whole quarter turns are taken off it: where they cancel, bits below
+  // those of one f64 are what is left.
+  std::pair<Value, Value> restOfFar(Value xd) const {
+    static const double pieces[] = {0xa2f983p-24,  0x6e4e44p-48,  0x1529fcp-72,  0x2757d1p-96, 0xf534ddp-120,
+                                    0xc0db62p-144, 0x95993cp-168, 0x439041p-192, 0xfe5163p-216};
+    Value sum = d(0.0), lost = d(0.0), turns = d(0.0);
+    for (double piece : pieces) {
+      Value product = arith::MulFOp::create(b, loc, xd, d(piece));
+      Value term = arith::SubFOp::create(b, loc, product, mul(rounded(mul(product, d(0.25))), d(4.0)));
+      Value total = arith::AddFOp::create(b, loc, sum, term), part = arith::SubFOp::create(b, loc, total, sum);
+      Value error =
+          arith::AddFOp::create(b, loc, arith::SubFOp::create(b, loc, sum, arith::SubFOp::create(b, loc, total, part)),
+                                arith::SubFOp::create(b, loc, term, part));
+      lost = arith::AddFOp::create(b, loc, lost, error);
+      Value whole = rounded(total);
+      sum = arith::SubFOp::create(b, loc, total, whole);
+      turns = arith::AddFOp::create(b, loc, turns, whole);
+    }
+    Value quadrant = arith::TruncIOp::create(b, loc, i32(), bits(add(turns, d(6755399441055744.0))));
+    return {mul(add(sum, lost), d(kPi / 2)), quadrant};
   }
   /// Moved on by `quarter` quarter turns: the sine of it.
   Value sineOf(const Angle &angle, int32_t quarter) const {
@@ -309,12 +358,12 @@ struct Code {
     Value value = select(isZero(iand(quadrant, i(1))), angle.sine, angle.cosine);
     return fromBits(arith::XOrIOp::create(b, loc, bits(value), shl(iand(quadrant, i(2)), i(30))));
   }
-  Value sin(Value x) const { return sineOf(angle(x), 0); }
+  Value sin(Value x) const { return keepZero(x, sineOf(angle(x), 0)); }
   Value cos(Value x) const { return sineOf(angle(x), 1); }
   Value tan(Value x) const {
     Angle a = angle(x);
     Value even = isZero(iand(a.quadrant, i(1)));
-    return div(select(even, a.sine, neg(a.cosine)), select(even, a.cosine, a.sine));
+    return keepZero(x, div(select(even, a.sine, neg(a.cosine)), select(even, a.cosine, a.sine)));
   }
 
   /// asin(s) for |s| <= 1/2, z = s^2.
@@ -348,15 +397,16 @@ struct Code {
   }
   Value atan(Value x) const {
     Value a = abs(x), large = greater(a, c(1.0));
-    // 1 / a for a > 1; infinity gives 0.
-    Value r = atanUnit(select(large, div(c(1.0), a), a), c(1.0));
+    // of 1 / a for a > 1; infinity gives 0
+    Value r = atanUnit(select(large, c(1.0), a), select(large, a, c(1.0)));
     return copysign(select(large, sub(c(kPi / 2), r), r), x);
   }
   Value atan2(Value y, Value x) const {
     Value ay = abs(y), ax = abs(x), steep = greater(ay, ax), low = select(steep, ax, ay), high = select(steep, ay, ax);
-    Value one = c(1.0), bothInfinite = equal(low, c(kInfinity)), bothZero = equal(high, c(0.0));
-    // The quotient may underflow or its parts overflow when doubled: only the quotient goes on.
-    Value q = select(bothInfinite, one, select(bothZero, c(0.0), div(low, high)));
+    Value one = c(1.0), bothInfinite = equal(low, c(kInfinity));
+    // The quotient may underflow or its parts overflow when doubled: only the quotient goes on. Neither 0 / 0 nor infinity / infinity is
+    // computed; as selects around the division LLVM would undo that.
+    Value q = select(bothInfinite, one, div(atMost(low, 0x1.fffffep127), atLeast(high, 0x1p-149)));
     Value r = atanUnit(q, one);
     r = select(steep, sub(c(kPi / 2), r), r);
     Value negative = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, bits(x), i(0)); // -0 too
@@ -378,7 +428,7 @@ struct Code {
     Value log = fma(series, s, wide(n));
     log = select(equal(a, c(0.0)), d(-kInfinity), log);
     log = select(equal(a, c(kInfinity)), d(kInfinity), log);
-    Value t = mul(wide(y), log);
+    Value t = mul(wide(select(equal(y, c(0.0)), c(1.0), y)), log); // x^0 is 1 below
     t = atMost(atLeast(t, -200.0), 200.0);
     Value magic = add(t, d(6755399441055744.0)), r = mul(sub(t, sub(magic, d(6755399441055744.0))), d(kLn2));
     Value e =
@@ -482,12 +532,16 @@ Value expand(const Code &code, Operation *op, ArrayRef<Value> x) {
       .Default([](Operation *) { return Value(); });
 }
 
-/// maximumf and minimumf propagate NaN; x86's max returns its second operand then. LLVM's own expansion also orders -0 and +0.
+/// maximumf and minimumf propagate NaN; x86's max returns its second operand then. LLVM's own expansion also orders -0 and +0: here,
+/// as in core.max, the first of two zeros is the result.
 Value expandExtremum(const Code &code, Operation *op) {
   bool isMax = isa<arith::MaximumFOp>(op);
   Value x = op->getOperand(0), y = op->getOperand(1);
-  if (!constantExponent(y) && constantExponent(x))
+  if (auto first = constantExponent(x); first && !constantExponent(y)) {
+    if (*first == 0) // of two zeros x; NaN in y is y
+      return code.select(code.cmp(isMax ? Code::P::UGT : Code::P::ULT, y, x), y, x);
     std::swap(x, y);
+  }
   auto predicate = isMax ? Code::P::OGT : Code::P::OLT;
   Value extremum = code.select(code.cmp(predicate, y, x), y, x); // NaN in x, or in either for x86: x
   if (auto constant = constantExponent(y); constant && !std::isnan(*constant))

@@ -149,13 +149,24 @@ struct LowerToLLVM : mlc::impl::LowerToLLVMBase<LowerToLLVM> {
     return applyPartialConversion(module, target, std::move(patterns));
   }
 
-  LogicalResult convert(ModuleOp module) {
+  /// bf16 as f32, each result rounded: what a number is must not depend on which operations became one kernel. The pass would let
+  /// conversions there and back cancel.
+  LogicalResult widenBFloats(ModuleOp module) {
     OpPassManager manager(ModuleOp::getOperationName());
-    // bf16 as f32, and its conversions as integer arithmetic: without AVX512-BF16 LLVM would call functions of its own runtime library.
     arith::ArithEmulateUnsupportedFloatsOptions emulate;
     emulate.sourceTypeStrs = {"bf16"};
     emulate.targetTypeStr = "f32";
     manager.nest<func::FuncOp>().addPass(arith::createArithEmulateUnsupportedFloats(emulate));
+    if (failed(runPipeline(manager, module)))
+      return failure();
+    module.walk([](arith::ExtFOp op) { op.removeFastmathAttr(); });
+    module.walk([](arith::TruncFOp op) { op.removeFastmathAttr(); });
+    return success();
+  }
+
+  LogicalResult convert(ModuleOp module) {
+    OpPassManager manager(ModuleOp::getOperationName());
+    // Conversions of bf16 as integer arithmetic: without AVX512-BF16 LLVM would call functions of its own runtime library.
     arith::ArithExpandOpsPassOptions expand;
     expand.includeBf16 = true;
     manager.nest<func::FuncOp>().addPass(arith::createArithExpandOpsPass(expand));
@@ -183,7 +194,8 @@ struct LowerToLLVM : mlc::impl::LowerToLLVMBase<LowerToLLVM> {
       placeTemporaries(function);
     }
     if (failed(narrow(module)) || failed(flatten(module)) || failed(mlc::passMemRefsAsPointers(module)) ||
-        failed(mlc::lowerRuntimeOps(module)) || failed(callLibm(module)) || failed(convert(module)))
+        failed(mlc::lowerRuntimeOps(module)) || failed(callLibm(module)) || failed(widenBFloats(module)) ||
+        failed(convert(module)))
       return signalPassFailure();
     passKindsOn(module, kinds);
     for (auto function : module.getOps<LLVM::LLVMFuncOp>())

@@ -1,5 +1,6 @@
 // See GraphImporter.h. The walk checks what ONNX leaves to the reader: order, names, imports, recursion, size after inlining.
 #include "compiler/Import/GraphImporter.h"
+#include "compiler/Import/NodeOrder.h"
 #include "dialects/onnx/Onnx.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -14,6 +15,7 @@ using pb::NodeProto;
 static constexpr int nestingMax = 100;              // functions and subgraphs inside each other
 static constexpr int64_t inlinedUnitsMax = 500'000; // nodes, operands and results made by inlining
 static constexpr size_t nodeNameMax = 1000;
+static constexpr size_t cycleNamesMax = 10; // in a message
 
 /// The function being inlined, or the main graph.
 struct GraphImporter::Frame {
@@ -136,7 +138,18 @@ LogicalResult GraphImporter::importInitializers(const GraphProto &graph, ValueSc
 }
 
 LogicalResult GraphImporter::importNodes(const Nodes &nodes, ValueScope &scope, const Frame &frame) {
-  for (int index : llvm::seq(nodes.size()))
+  NodeOrder order = orderOf(nodes, [&](StringRef name) { return bool(scope.find(name)); });
+  if (!order.cycle.empty()) {
+    int first = order.cycle.front();
+    InFlightDiagnostic diagnostic = emitError(locationOf(nodes[first], first, frame))
+                                    << nodes[first].op_type() << ": the node needs its own result, by way of ";
+    for (int node : ArrayRef(order.cycle).drop_front().take_front(cycleNamesMax))
+      diagnostic << '"' << nodeName(nodes[node], node) << "\", ";
+    if (order.cycle.size() > cycleNamesMax + 1)
+      diagnostic << "... (" << order.cycle.size() << " nodes), ";
+    return diagnostic << "itself";
+  }
+  for (int index : order.nodes)
     if (failed(importNode(nodes, index, scope, frame)))
       return failure();
   return success();
@@ -158,9 +171,8 @@ LogicalResult GraphImporter::spend(int64_t units, const Frame &frame, Location l
   return emitError(location) << "the model's functions expand to more than " << inlinedUnitsMax << " nodes and values";
 }
 
-FailureOr<SmallVector<Value>> GraphImporter::operandsOf(const Nodes &nodes, int index, const ValueScope &scope,
+FailureOr<SmallVector<Value>> GraphImporter::operandsOf(const NodeProto &node, const ValueScope &scope,
                                                         Location location) {
-  const NodeProto &node = nodes[index];
   int count = node.input_size();
   while (count > 0 && node.input(count - 1).empty()) // trailing absent inputs are like none
     --count;
@@ -168,16 +180,9 @@ FailureOr<SmallVector<Value>> GraphImporter::operandsOf(const Nodes &nodes, int 
   for (int i : llvm::seq(count)) {
     const std::string &name = node.input(i);
     Value value = name.empty() ? absent() : scope.find(name);
-    if (!value) {
-      InFlightDiagnostic diagnostic = emitError(location) << node.op_type() << ": input " << i << " \"" << name << '"';
-      for (int later : llvm::seq(index, nodes.size()))
-        if (llvm::is_contained(nodes[later].output(), name))
-          return diagnostic << " is made by the node \"" << nodeName(nodes[later], later)
-                            << (later == index
-                                    ? "\" itself"
-                                    : "\", which comes later: the nodes are in the wrong order, or in a cycle");
-      return diagnostic << " is not a value of the model";
-    }
+    if (!value)
+      return emitError(location) << node.op_type() << ": input " << i << " \"" << name
+                                 << "\" is not a value of the model";
     operands.push_back(value);
   }
   return operands;
@@ -209,7 +214,7 @@ LogicalResult GraphImporter::importNode(const Nodes &nodes, int index, ValueScop
     return emitError(location) << "the node has no operator";
   if (failed(spend(1 + node.input_size() + node.output_size() + node.attribute_size(), frame, location)))
     return failure();
-  auto operands = operandsOf(nodes, index, scope, location);
+  auto operands = operandsOf(node, scope, location);
   if (failed(operands))
     return failure();
   if (auto *function = functions.lookup(functionKey(node.domain(), node.op_type(), node.overload())))

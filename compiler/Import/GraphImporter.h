@@ -45,7 +45,7 @@ private:
                                  mlir::Location location);
   mlir::LogicalResult importSubgraph(const pb::GraphProto &graph, mlir::Region &region, const ValueScope &outer,
                                      const Frame &frame, mlir::Location location);
-  mlir::FailureOr<llvm::SmallVector<mlir::Value>> operandsOf(const Nodes &nodes, int index, const ValueScope &scope,
+  mlir::FailureOr<llvm::SmallVector<mlir::Value>> operandsOf(const pb::NodeProto &node, const ValueScope &scope,
                                                              mlir::Location location);
   mlir::LogicalResult defineResults(const pb::NodeProto &node, mlir::ValueRange results, ValueScope &scope,
                                     mlir::Location location);

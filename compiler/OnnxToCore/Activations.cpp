@@ -9,15 +9,43 @@ using core::Comparison;
 constexpr double kSqrt2OverPi = 0.7978845608028654;
 constexpr double kInvSqrt2 = 0.7071067811865476;
 
-static Values relu(Node &n, CoreBuilder &b) {
-  n.ignoreAttr("consumed_inputs");
-  return b.maximum(n.in(0), 0.0);
+// ---- formulas ---------------------------------------------------------------------------------------------------------
+
+Expr relu(Expr x) { return x.b->maximum(x, 0.0); }
+
+Expr leakyRelu(Expr x, double alpha) {
+  CoreBuilder &b = *x.b;
+  return b.select(b.compare(Comparison::LT, x, 0.0), x * alpha, x);
 }
 
-static Values leakyRelu(Node &n, CoreBuilder &b) {
+/// exp(x) - 1 for x <= 0, exact near 0; above it stays finite, and so does the derivative of the side that is not chosen.
+static Expr expm1Below(CoreBuilder &b, Expr x) { return b.unary("expm1", b.minimum(x, 0.0)); }
+
+Expr elu(Expr x, double alpha) {
+  CoreBuilder &b = *x.b;
+  return b.select(b.compare(Comparison::GT, x, 0.0), x, expm1Below(b, x) * alpha);
+}
+
+Expr thresholdedRelu(Expr x, Comparison isAbove, double alpha) {
+  CoreBuilder &b = *x.b;
+  return b.select(b.compare(isAbove, x, alpha), x, b.splatLike(0, x));
+}
+
+Expr hardSigmoid(Expr x, double alpha, double beta) { return clamp(x * alpha + beta, 0, 1); }
+Expr softsign(Expr x) { return x / (1.0 + x.b->abs(x)); }
+Expr gelu(Expr x) { return 0.5 * x * (1.0 + x.b->erf(x * kInvSqrt2)); }
+Expr geluByTanh(Expr x) { return 0.5 * x * (1.0 + x.b->tanh(kSqrt2OverPi * (x + 0.044715 * x * x * x))); }
+
+// ---- operators --------------------------------------------------------------------------------------------------------
+
+static Values reluRule(Node &n, CoreBuilder &b) {
   n.ignoreAttr("consumed_inputs");
-  Expr x = n.in(0);
-  return b.select(b.compare(Comparison::LT, x, 0.0), x * n.f32("alpha", 0.01f), x);
+  return relu(n.in(0));
+}
+
+static Values leakyReluRule(Node &n, CoreBuilder &b) {
+  n.ignoreAttr("consumed_inputs");
+  return leakyRelu(n.in(0), n.f32("alpha", 0.01f));
 }
 
 static Values preluWith(Node &n, CoreBuilder &b, Expr slope) {
@@ -39,13 +67,9 @@ static Values preluPerChannel(Node &n, CoreBuilder &b) {
   return preluWith(n, b, slope);
 }
 
-/// exp(x) - 1 for x <= 0, exact near 0; above it stays finite, and so does the derivative of the side that is not chosen.
-static Expr expm1Below(CoreBuilder &b, Expr x) { return b.unary("expm1", b.minimum(x, 0.0)); }
-
-static Values elu(Node &n, CoreBuilder &b) {
+static Values eluRule(Node &n, CoreBuilder &b) {
   n.ignoreAttr("consumed_inputs");
-  Expr x = n.in(0);
-  return b.select(b.compare(Comparison::GT, x, 0.0), x, expm1Below(b, x) * n.f32("alpha", 1));
+  return elu(n.in(0), n.f32("alpha", 1));
 }
 
 static Values seluWith(Node &n, CoreBuilder &b, double alphaAbsent, double gammaAbsent) {
@@ -64,16 +88,14 @@ static Values celu(Node &n, CoreBuilder &b) {
   double alpha = n.f32("alpha", 1);
   if (!n.check(alpha != 0, "alpha is 0"))
     return llvm::failure();
-  return b.maximum(x, 0.0) + b.minimum(b.unary("expm1", x / alpha) * alpha, 0.0);
+  if (alpha > 0)
+    return relu(x) + expm1Below(b, x / alpha) * alpha;
+  return relu(x) + b.minimum(b.unary("expm1", x / alpha) * alpha, 0.0);
 }
 
-static Values thresholdedRelu(Node &n, CoreBuilder &b) {
-  Expr x = n.in(0);
-  return b.select(b.compare(Comparison::GT, x, n.f32("alpha", 1)), x, b.splatLike(0, x));
+static Values thresholdedReluRule(Node &n, CoreBuilder &b) {
+  return thresholdedRelu(n.in(0), Comparison::GT, n.f32("alpha", 1));
 }
-
-Expr gelu(Expr x) { return 0.5 * x * (1.0 + x.b->erf(x * kInvSqrt2)); }
-Expr geluByTanh(Expr x) { return 0.5 * x * (1.0 + x.b->tanh(kSqrt2OverPi * (x + 0.044715 * x * x * x))); }
 
 static Values geluRule(Node &n, CoreBuilder &b) {
   auto isTanh = n.choice("approximate", "none", {"none", "tanh"});
@@ -87,22 +109,19 @@ static Values sigmoidRule(Node &n, CoreBuilder &b) {
   return sigmoid(n.in(0));
 }
 
-static Values hardSigmoid(Node &n, CoreBuilder &b) {
+static Values hardSigmoidRule(Node &n, CoreBuilder &b) {
   n.ignoreAttr("consumed_inputs");
-  return clamp(n.in(0) * n.f32("alpha", 0.2f) + n.f32("beta", 0.5), 0, 1);
+  return hardSigmoid(n.in(0), n.f32("alpha", 0.2f), n.f32("beta", 0.5));
 }
 
 static Values hardSwish(Node &n, CoreBuilder &b) {
   Expr x = n.in(0);
-  return x * clamp(x * (1.0 / 6) + 0.5, 0, 1);
+  return x * hardSigmoid(x, 1.0 / 6, 0.5);
 }
 
 static Values softplusRule(Node &n, CoreBuilder &b) { return softplus(n.in(0)); }
 
-static Values softsign(Node &n, CoreBuilder &b) {
-  Expr x = n.in(0);
-  return x / (1.0 + b.abs(x));
-}
+static Values softsignRule(Node &n, CoreBuilder &b) { return softsign(n.in(0)); }
 
 static Values mish(Node &n, CoreBuilder &b) {
   Expr x = n.in(0);
@@ -118,10 +137,12 @@ static Values swish(Node &n, CoreBuilder &b) {
 static Values shrink(Node &n, CoreBuilder &b) {
   Expr x = n.in(0);
   double bias = n.f32("bias", 0), lambda = n.f32("lambd", 0.5);
-  // Integers are compared as floats: the threshold is usually 1.5.
-  Expr key = kindOf(n.element(0)) == kFloat ? x : b.cast(x, b.builder.getF64Type());
-  Expr low = b.compare(Comparison::LT, key, -lambda), high = b.compare(Comparison::GT, key, lambda);
-  return b.select(low, x + bias, b.select(high, x - bias, b.splatLike(0, x)));
+  // Integers are shifted as floats and truncated where the bias is a fraction.
+  bool isWhole = kindOf(n.element(0)) == kFloat || bias == std::floor(bias);
+  Expr from = isWhole ? x : b.cast(x, b.builder.getF64Type());
+  Expr up = convert(b, from + bias, n.element(0)), down = convert(b, from - bias, n.element(0));
+  Expr low = b.compare(Comparison::LT, x, -lambda), high = b.compare(Comparison::GT, x, lambda);
+  return b.select(low, up, b.select(high, down, b.splatLike(0, x)));
 }
 
 // min(max(x, low), high): a low bound above the high one gives the high one.
@@ -153,21 +174,21 @@ static Values clip(Node &n, CoreBuilder &b) {
 }
 
 static const Rule rules[] = {
-    {"Relu", 1, relu, 1, kNumber},
-    {"LeakyRelu", 1, leakyRelu, 1, kFloat},
+    {"Relu", 1, reluRule, 1, kNumber},
+    {"LeakyRelu", 1, leakyReluRule, 1, kFloat},
     {"PRelu", 1, preluPerChannel, 2, kNumber},
     {"PRelu", 7, prelu, 2, kNumber},
-    {"Elu", 1, elu, 1, kFloat},
+    {"Elu", 1, eluRule, 1, kFloat},
     {"Selu", 1, seluRounded, 1, kFloat},
     {"Selu", 6, selu, 1, kFloat},
     {"Celu", 12, celu, 1, kFloat},
-    {"ThresholdedRelu", 10, thresholdedRelu, 1, kFloat},
+    {"ThresholdedRelu", 10, thresholdedReluRule, 1, kFloat},
     {"Gelu", 20, geluRule, 1, kFloat},
     {"Sigmoid", 1, sigmoidRule, 1, kFloat},
-    {"HardSigmoid", 1, hardSigmoid, 1, kFloat},
+    {"HardSigmoid", 1, hardSigmoidRule, 1, kFloat},
     {"HardSwish", 14, hardSwish, 1, kFloat},
     {"Softplus", 1, softplusRule, 1, kFloat},
-    {"Softsign", 1, softsign, 1, kFloat},
+    {"Softsign", 1, softsignRule, 1, kFloat},
     {"Mish", 18, mish, 1, kFloat},
     {"Swish", 24, swish, 1, kFloat},
     {"Shrink", 9, shrink, 1, kNumber},

@@ -90,11 +90,25 @@ template <Name op> static Values fold(Node &n, CoreBuilder &b) {
   return total;
 }
 
+/// The sum of all inputs in f32 for f16, whose partial sums overflow where the result does not.
+static std::optional<Expr> wideSum(Node &n, CoreBuilder &b) {
+  auto inputs = variadic(n);
+  if (!inputs)
+    return std::nullopt;
+  Expr total = widened(b, inputs->front());
+  for (Value v : llvm::drop_begin(*inputs))
+    total = total + widened(b, v);
+  return total;
+}
+
+static Values sum(Node &n, CoreBuilder &b) {
+  auto total = wideSum(n, b);
+  return total ? Values(convert(b, *total, n.element(0))) : llvm::failure();
+}
+
 static Values mean(Node &n, CoreBuilder &b) {
-  Values total = fold<"add">(n, b);
-  if (total.failed())
-    return total;
-  return b.expr(total.get()[0]) / double(n.inputCount());
+  auto total = wideSum(n, b);
+  return total ? Values(convert(b, *total / double(n.inputCount()), n.element(0))) : llvm::failure();
 }
 
 static Values bitShift(Node &n, CoreBuilder &b) {
@@ -115,7 +129,7 @@ static const Rule rules[] = {
     {"Mod", 10, mod, 2, kNumber},
     {"Max", 1, fold<"max">, 1, kNumber},
     {"Min", 1, fold<"min">, 1, kNumber},
-    {"Sum", 1, fold<"add">, 1, kFloat},
+    {"Sum", 1, sum, 1, kFloat},
     {"Mean", 1, mean, 1, kFloat},
     {"Abs", 1, unary<"abs">, 1, kNumber},
     {"Neg", 1, unary<"neg">, 1, kNumber},

@@ -115,8 +115,6 @@ static Values attention(Node &n, CoreBuilder &b) {
       return failure();
     scores = scores + *spread;
   }
-  if (isCausal)
-    scores = hideLaterKeys(scores, past, hidden);
   if (n.has(6)) {
     Type i64 = b.builder.getI64Type();
     if (!n.ranked(6, 1, 1, "nonpad_kv_seqlen") || !n.elementIs(6, kInteger, "nonpad_kv_seqlen") ||
@@ -124,10 +122,18 @@ static Values attention(Node &n, CoreBuilder &b) {
         !n.requireInRange(n.in(6), b.builder.getIndexAttr(0), b.indexSum(kSizes[2], b.builder.getIndexAttr(1)),
                           "nonpad_kv_seqlen"))
       return failure();
-    Expr length = b.unsqueeze(convert(b, n.in(6), i64), {1, 2, 3});
-    scores = b.select(b.compare(core::Comparison::LT, b.iota({kSizes[2]}, 0, i64), length), scores, hidden);
+    Expr last = b.unsqueeze(convert(b, n.in(6), i64), {1, 2, 3}) - 1.0; // that each query sees, of each batch
+    Expr key = b.iota({kSizes[2]}, 0, i64);
+    if (isCausal) { // the last query sees all that is no padding, and each before it one key less
+      Expr row = b.iota({qSizes[2]}, 0, i64), count = b.fromElements({qSizes[2]}, i64, /*scalar=*/true);
+      last = last + b.unsqueeze(row - (count - 1.0), {1});
+    }
+    scores = b.select(b.compare(core::Comparison::LE, key, last), scores, hidden);
+  } else if (isCausal) {
+    scores = hideLaterKeys(scores, past, hidden);
   }
-  Expr weights = softmax(convert(b, scores, softmaxType), {3});
+  bool mayHideAll = n.has(3) || n.has(6);
+  Expr wide = convert(b, scores, softmaxType), weights = mayHideAll ? maskedSoftmax(wide, {3}) : softmax(wide, {3});
   Expr debug = outputMode == 0   ? product
                : outputMode == 1 ? capped
                : outputMode == 2 ? scores

@@ -92,15 +92,19 @@ Expr convert(CoreBuilder &b, Value x, Type element) {
   return CoreBuilder::elementOf(x) == element ? b.expr(x) : b.cast(x, element);
 }
 
-Type accumulatorOf(Type element) {
-  return element.isF16() || element.isBF16() ? Float32Type::get(element.getContext()) : element;
-}
+Expr widened(CoreBuilder &b, Value x) { return convert(b, x, accumulatorOf(CoreBuilder::elementOf(x))); }
 
 // ---- functions ------------------------------------------------------------------------------------------------------
 
 Expr reciprocal(Expr x) { return 1.0 / x; }
 
-Expr sigmoid(Expr x) { return 1.0 / (1.0 + x.b->exp(-x)); }
+// Where e^-x would be infinite it stays at its largest: the result is 0 but for 1e-38, and the derivative is 0 and no infinity times 0.
+Expr sigmoid(Expr x) {
+  CoreBuilder &b = *x.b;
+  Expr wide = widened(b, x);
+  double most = CoreBuilder::elementOf(wide).isF64() ? 709 : 88;
+  return convert(b, 1.0 / (1.0 + b.exp(b.minimum(-wide, most))), CoreBuilder::elementOf(x));
+}
 
 // log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), which does not overflow.
 Expr softplus(Expr x) {
@@ -114,14 +118,24 @@ Expr clamp(Expr x, double low, double high) { return x.b->minimum(x.b->maximum(x
 
 Expr softmax(Expr x, ArrayRef<int64_t> axes) {
   CoreBuilder &b = *x.b;
-  Expr e = b.exp(x - b.reduce(core::Reduction::Max, x, axes, /*keepDims=*/true));
-  return e / b.reduce(core::Reduction::Sum, e, axes, /*keepDims=*/true);
+  Expr wide = widened(b, x), e = b.exp(wide - b.reduce(core::Reduction::Max, wide, axes, /*keepDims=*/true));
+  return convert(b, e / b.reduce(core::Reduction::Sum, e, axes, /*keepDims=*/true), CoreBuilder::elementOf(x));
+}
+
+Expr maskedSoftmax(Expr x, ArrayRef<int64_t> axes) {
+  CoreBuilder &b = *x.b;
+  Expr wide = widened(b, x), top = b.reduce(core::Reduction::Max, wide, axes, /*keepDims=*/true);
+  Expr e = b.exp(wide - b.select(b.compare(core::Comparison::EQ, top, -INFINITY), b.splatLike(0, top), top));
+  Expr sum = b.reduce(core::Reduction::Sum, e, axes, /*keepDims=*/true);
+  sum = b.select(b.compare(core::Comparison::EQ, sum, 0.0), b.splatLike(1, sum), sum);
+  return convert(b, e / sum, CoreBuilder::elementOf(x));
 }
 
 Expr logSoftmax(Expr x, ArrayRef<int64_t> axes) {
   CoreBuilder &b = *x.b;
-  Expr shifted = x - b.reduce(core::Reduction::Max, x, axes, /*keepDims=*/true);
-  return shifted - b.log(b.reduce(core::Reduction::Sum, b.exp(shifted), axes, /*keepDims=*/true));
+  Expr wide = widened(b, x), shifted = wide - b.reduce(core::Reduction::Max, wide, axes, /*keepDims=*/true);
+  Expr y = shifted - b.log(b.reduce(core::Reduction::Sum, b.exp(shifted), axes, /*keepDims=*/true));
+  return convert(b, y, CoreBuilder::elementOf(x));
 }
 
 Moments moments(Expr x, ArrayRef<int64_t> axes) {

@@ -26,8 +26,9 @@ Expr lowest(CoreBuilder &b, Type element);
 Expr highest(CoreBuilder &b, Type element);
 /// Casts x to `element` unless it has it.
 Expr convert(CoreBuilder &b, Value x, Type element);
-/// f32 for f16 and bf16, the type itself otherwise.
-Type accumulatorOf(Type element);
+using core::accumulatorOf;
+/// Casts x to what sums and squares of its elements fit into.
+Expr widened(CoreBuilder &b, Value x);
 
 // ---- functions ------------------------------------------------------------------------------------------------------
 Expr reciprocal(Expr x);
@@ -36,7 +37,10 @@ Expr softplus(Expr x);
 Expr roundHalfEven(Expr x);
 /// min(max(x, low), high)
 Expr clamp(Expr x, double low, double high);
+/// Sums of f16 and bf16 are f32 until the result.
 Expr softmax(Expr x, ArrayRef<int64_t> axes);
+/// Rows that are minus infinity throughout (every key of an attention is masked) give 0.
+Expr maskedSoftmax(Expr x, ArrayRef<int64_t> axes);
 Expr logSoftmax(Expr x, ArrayRef<int64_t> axes);
 struct Moments {
   Expr mean, variance; // dimensions kept

@@ -6,7 +6,8 @@ namespace mlc::decompose {
 
 using core::Reduction;
 
-/// -weight[target] * x[n, target, ...], reduced; classes are dimension 1 of x. An ignored target has weight 0.
+/// -weight[target] * x[n, target, ...], reduced; classes are dimension 1 of x, whose type the sums are kept in. An ignored target has
+/// weight 0.
 static std::optional<Expr> logLikelihoodLoss(Node &n, CoreBuilder &b, Expr x) {
   Expr target = n.in(1);
   int64_t rank = n.rank(0);
@@ -26,10 +27,10 @@ static std::optional<Expr> logLikelihoodLoss(Node &n, CoreBuilder &b, Expr x) {
     return std::nullopt;
   Expr loss = -b.squeeze(b.gatherElements(x, b.unsqueeze(target, {1}), 1), {1});
   if (n.has(2)) {
-    if (!n.ranked(2, 1, 1, "the weights") || !n.sameElement({x, n.in(2)}) ||
+    if (!n.ranked(2, 1, 1, "the weights") || !n.sameElement({n.in(0), n.in(2)}) ||
         !n.sameSize(b.dim(n.in(2), 0), b.dim(x, 1), "numbers of weights and classes"))
       return std::nullopt;
-    weight = b.gather(n.in(2), target, 0);
+    weight = b.gather(convert(b, n.in(2), CoreBuilder::elementOf(x)), target, 0);
   }
   if (isIgnored) {
     Expr one = weight ? *weight : b.splatLike(1, loss);
@@ -47,16 +48,18 @@ static std::optional<Expr> logLikelihoodLoss(Node &n, CoreBuilder &b, Expr x) {
 }
 
 static Values negativeLogLikelihoodLoss(Node &n, CoreBuilder &b) {
-  auto loss = logLikelihoodLoss(n, b, n.in(0));
-  return loss ? Values(*loss) : failure();
+  auto loss = logLikelihoodLoss(n, b, widened(b, n.in(0)));
+  return loss ? Values(convert(b, *loss, n.element(0))) : failure();
 }
 
 static Values softmaxCrossEntropyLoss(Node &n, CoreBuilder &b) {
   if (!n.ranked(0, 2, 1 << 20, "the scores"))
     return failure();
-  Expr logProbability = logSoftmax(n.in(0), {1});
+  Expr logProbability = logSoftmax(widened(b, n.in(0)), {1});
   auto loss = logLikelihoodLoss(n, b, logProbability);
-  return loss ? Values({*loss, logProbability}) : failure();
+  if (!loss)
+    return failure();
+  return {convert(b, *loss, n.element(0)), convert(b, logProbability, n.element(0))};
 }
 
 static const Rule rules[] = {

@@ -23,7 +23,7 @@ static bool isPerChannel(Node &n, int64_t i, StringRef what) {
 }
 
 /// The input in a type whose squares and sums do not overflow, and a result back in the input's type.
-static Expr widened(Node &n) { return convert(n.b, n.in(0), accumulatorOf(n.element(0))); }
+static Expr widened(Node &n) { return widened(n.b, n.in(0)); }
 static Expr narrowed(Node &n, Expr y) { return convert(n.b, y, n.element(0)); }
 
 // ---- batch ------------------------------------------------------------------------------------------------------------
@@ -46,7 +46,9 @@ static Values batchNormalization(Node &n, CoreBuilder &b) {
   if (!isTraining) {
     Type type = n.element(3) == element ? element : accumulatorOf(element);
     auto channel = [&](int64_t i) { return convert(b, n.in(i), type); };
-    Expr a = channel(1) / b.sqrt(channel(4) + epsilon), c = channel(2) - channel(3) * a;
+    auto wide = [&](int64_t i) { return widened(b, channel(i)); };
+    Expr factor = wide(1) / b.sqrt(wide(4) + epsilon), offset = wide(2) - wide(3) * factor;
+    Expr a = convert(b, factor, type), c = convert(b, offset, type);
     return convert(b, convert(b, x, type) * perChannel(a, rank) + perChannel(c, rank), element);
   }
   SmallVector<int64_t> axes = {0};
@@ -177,7 +179,7 @@ static Values lpNormalization(Node &n, CoreBuilder &b) {
     return failure();
   Expr norm = p == 1 ? b.reduce(Reduction::Sum, b.abs(x), {*axis}, true)
                      : b.sqrt(b.reduce(Reduction::Sum, x * x, {*axis}, true));
-  return narrowed(n, b.select(b.compare(core::Comparison::EQ, norm, 0.0), b.splatLike(0, x), x / norm));
+  return narrowed(n, x / b.select(b.compare(core::Comparison::EQ, norm, 0.0), b.splatLike(1, norm), norm));
 }
 
 // x / (bias + alpha / size * (sum of squares of `size` channels around))^beta

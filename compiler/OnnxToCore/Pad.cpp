@@ -19,49 +19,50 @@ static Expr positions(CoreBuilder &b, int64_t mode, OpFoldResult size, OpFoldRes
   return last - b.abs(b.binary("mod", p, b.maximum(last * 2.0, 1.0)) - last);
 }
 
-/// Constants where the values are: sizes are clamped by the caller.
-static Values padWith(Node &n, CoreBuilder &b, int64_t mode, const Sizes &low, const Sizes &high, Value value) {
-  Expr x = n.in(0);
-  int64_t rank = n.rank(0);
-  Sizes sizes = b.dims(x);
-  if (mode == 0) {
-    Sizes from = constantSizes(b, SmallVector<int64_t>(rank, 0)), kept = sizes, before = from, after = from;
-    bool isCropped = false;
-    for (int64_t d = 0; d < rank; ++d) {
-      auto l = constantSize(low[d]), h = constantSize(high[d]);
-      if (!n.check(l.value_or(0) < kElementsMax && h.value_or(0) < kElementsMax, "a padding is too large"))
-        return failure();
-      // Negative padding crops.
-      OpFoldResult cropLow = b.builder.getIndexAttr(l ? std::max<int64_t>(-*l, 0) : 0);
-      OpFoldResult cropHigh = b.builder.getIndexAttr(h ? std::max<int64_t>(-*h, 0) : 0);
-      before[d] = l && *l < 0 ? b.builder.getIndexAttr(0) : low[d];
-      after[d] = h && *h < 0 ? b.builder.getIndexAttr(0) : high[d];
-      if (constantSize(cropLow) == 0 && constantSize(cropHigh) == 0)
-        continue;
-      isCropped = true;
-      from[d] = cropLow;
-      kept[d] = b.indexDifference(b.indexDifference(sizes[d], cropLow), cropHigh);
-      if (!n.check(constantSize(kept[d]).value_or(0) >= 0, "padding {0} and {1} takes more than size {2}",
-                   l.value_or(0), h.value_or(0), constantSize(sizes[d]).value_or(0)))
-        return failure();
-    }
-    if (isCropped)
-      x = b.slice(x, from, kept);
-    Sizes result;
-    for (auto [size, l, h] : llvm::zip_equal(kept, before, after))
-      result.push_back(b.indexSum(b.indexSum(size, l), h));
-    if (!n.validSizes(result))
-      return failure();
-    bool isNothing =
-        llvm::all_of(llvm::concat<OpFoldResult>(before, after), [](OpFoldResult p) { return constantSize(p) == 0; });
-    return isNothing ? x : b.pad(x, value, before, after);
+/// Negative padding crops, in every mode before anything is added: what is left of x. The padding that remains replaces `low` and `high`.
+static std::optional<Expr> cropped(Node &n, CoreBuilder &b, Expr x, Sizes &low, Sizes &high) {
+  Sizes sizes = b.dims(x), kept = sizes, from = constantSizes(b, SmallVector<int64_t>(sizes.size(), 0));
+  bool isCropped = false;
+  for (size_t d = 0; d < sizes.size(); ++d) {
+    auto l = constantSize(low[d]), h = constantSize(high[d]);
+    if (!n.check(l.value_or(0) < kElementsMax && h.value_or(0) < kElementsMax, "a padding is too large"))
+      return std::nullopt;
+    if (l.value_or(0) >= 0 && h.value_or(0) >= 0)
+      continue;
+    auto cut = [&](OpFoldResult &padding) {
+      auto constant = constantSize(padding);
+      if (!constant || *constant >= 0)
+        return b.builder.getIndexAttr(0);
+      padding = b.builder.getIndexAttr(0);
+      return b.builder.getIndexAttr(-*constant);
+    };
+    isCropped = true;
+    from[d] = cut(low[d]);
+    kept[d] = b.indexDifference(b.indexDifference(sizes[d], from[d]), cut(high[d]));
+    if (!n.check(constantSize(kept[d]).value_or(0) >= 0, "padding {0} and {1} takes more than size {2}", l.value_or(0),
+                 h.value_or(0), constantSize(sizes[d]).value_or(0)))
+      return std::nullopt;
   }
-  Sizes result;
-  for (int64_t d = 0; d < rank; ++d)
-    result.push_back(b.indexSum(b.indexSum(sizes[d], low[d]), high[d]));
+  return isCropped ? b.slice(x, from, kept) : x;
+}
+
+/// Constants where the values are: sizes are clamped by the caller.
+static Values padWith(Node &n, CoreBuilder &b, int64_t mode, Sizes low, Sizes high, Value value) {
+  auto rest = cropped(n, b, n.in(0), low, high);
+  if (!rest)
+    return failure();
+  Expr x = *rest;
+  Sizes sizes = b.dims(x), result;
+  for (auto [size, l, h] : llvm::zip_equal(sizes, low, high))
+    result.push_back(b.indexSum(b.indexSum(size, l), h));
   if (!n.validSizes(result))
     return failure();
-  for (int64_t d = 0; d < rank; ++d) {
+  if (mode == 0) {
+    bool isNothing =
+        llvm::all_of(llvm::concat<OpFoldResult>(low, high), [](OpFoldResult p) { return constantSize(p) == 0; });
+    return isNothing ? x : b.pad(x, value, low, high);
+  }
+  for (size_t d = 0; d < sizes.size(); ++d) {
     if (constantSize(low[d]) == 0 && constantSize(high[d]) == 0)
       continue;
     if (!n.check(constantSize(sizes[d]) != 0, "dimension {0} is empty", d))

@@ -126,7 +126,7 @@ static Values maxUnpool(Node &n, CoreBuilder &b) {
 /// How many elements of the input (and of its padding, if that counts) each window covers: [1, 1, spatial...], or 0-D if
 /// that is the same everywhere.
 static Expr countOf(CoreBuilder &b, Expr x, const SpatialAttributes &s, bool countsPadding) {
-  Type element = CoreBuilder::elementOf(x);
+  Type element = CoreBuilder::elementOf(x); // the wide one: a window has more elements than f16 can count
   int64_t all = 1;
   bool isEven = s.runLow.empty() || countsPadding;
   for (size_t d = 0; d < s.kernel.size(); ++d) {
@@ -149,13 +149,14 @@ static Expr countOf(CoreBuilder &b, Expr x, const SpatialAttributes &s, bool cou
 }
 
 static Values averagePool(Node &n, CoreBuilder &b) {
-  Expr x = n.in(0);
+  Expr x = widened(b, n.in(0));
   auto s = spatialAttributes(n, x, {}, /*mayCeil=*/true);
   bool countsPadding = n.i64("count_include_pad", 0);
   if (!s)
     return failure();
-  Expr sum = b.windowReduce(Reduction::Sum, padded(x, *s, b.splat(0, n.element(0))), windowOf(*s, /*padded=*/true));
-  return sum / countOf(b, x, *s, countsPadding);
+  Expr zero = b.splat(0, CoreBuilder::elementOf(x));
+  Expr sum = b.windowReduce(Reduction::Sum, padded(x, *s, zero), windowOf(*s, /*padded=*/true));
+  return convert(b, sum / countOf(b, x, *s, countsPadding), n.element(0));
 }
 
 // ---- norms ------------------------------------------------------------------------------------------------------------
@@ -172,13 +173,13 @@ static Expr root(Expr x, double p) {
 static double normOf(Node &n) { return n.opset() < 2 ? n.f32("p", 2) : double(n.i64("p", 2)); }
 
 static Values lpPool(Node &n, CoreBuilder &b) {
-  Expr x = n.in(0);
+  Expr x = widened(b, n.in(0));
   double p = normOf(n);
   auto s = spatialAttributes(n, x, {}, /*mayCeil=*/true);
   if (!s || !n.check(p > 0, "p is {0}", p))
     return failure();
-  Expr powers = raise(padded(x, *s, b.splat(0, n.element(0))), p);
-  return root(b.windowReduce(Reduction::Sum, powers, windowOf(*s, /*padded=*/true)), p);
+  Expr powers = raise(padded(x, *s, b.splat(0, CoreBuilder::elementOf(x))), p);
+  return convert(b, root(b.windowReduce(Reduction::Sum, powers, windowOf(*s, /*padded=*/true)), p), n.element(0));
 }
 
 // ---- global -----------------------------------------------------------------------------------------------------------
@@ -204,7 +205,8 @@ static Values globalLpPool(Node &n, CoreBuilder &b) {
   double p = normOf(n);
   if (!axes || !n.check(p > 0, "p is {0}", p))
     return failure();
-  return root(b.reduce(Reduction::Sum, raise(n.in(0), p), *axes, /*keepDims=*/true), p);
+  Expr powers = raise(widened(b, n.in(0)), p);
+  return convert(b, root(b.reduce(Reduction::Sum, powers, *axes, /*keepDims=*/true), p), n.element(0));
 }
 
 static const Rule rules[] = {

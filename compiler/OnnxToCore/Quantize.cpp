@@ -246,4 +246,11 @@ static const Rule rules[] = {
 };
 const ArrayRef<Rule> quantizeRules(rules);
 
+// ONNX Runtime's own, from before the standard's had 16 bits.
+static const Rule runtimeRules[] = {
+    {"QuantizeLinear", 1, quantizeLinear, 2, kNumber},
+    {"DequantizeLinear", 1, dequantizeLinear, 2, kInteger},
+};
+const ArrayRef<Rule> runtimeQuantizeRules(runtimeRules);
+
 } // namespace mlc::decompose

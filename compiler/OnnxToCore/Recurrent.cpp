@@ -1,6 +1,6 @@
 // RNN, GRU and LSTM: a loop over the sequence. The inputs' share of all gates, biases included, is one product in front of it for all
 // steps; what is left in the loop is the product with the state and the cell.
-#include "compiler/OnnxToCore/Compose.h"
+#include "compiler/OnnxToCore/Activations.h"
 #include "compiler/OnnxToCore/Loops.h"
 
 using namespace mlir;
@@ -41,27 +41,26 @@ struct State {
 static std::optional<Expr> apply(Node &n, const Activation &f, Expr x) {
   CoreBuilder &b = n.b;
   std::string name = StringRef(f.name).lower();
-  auto piecewise = [&](Expr below) { return b.select(b.compare(Comparison::GE, x, 0.0), x, below); };
   if (name == "sigmoid")
     return sigmoid(x);
   if (name == "tanh")
     return b.tanh(x);
   if (name == "relu")
-    return b.maximum(x, 0.0);
+    return relu(x);
   if (name == "affine")
     return x * f.alpha + f.beta;
   if (name == "leakyrelu")
-    return piecewise(x * f.alpha);
+    return leakyRelu(x, f.alpha);
   if (name == "thresholdedrelu")
-    return b.select(b.compare(Comparison::GE, x, f.alpha), x, b.splatLike(0, x));
+    return thresholdedRelu(x, Comparison::GE, f.alpha);
   if (name == "scaledtanh")
     return b.tanh(x * f.beta) * f.alpha;
   if (name == "hardsigmoid")
-    return clamp(x * f.alpha + f.beta, 0, 1);
+    return hardSigmoid(x, f.alpha, f.beta);
   if (name == "elu")
-    return piecewise((b.exp(x) - 1.0) * f.alpha);
+    return elu(x, f.alpha);
   if (name == "softsign")
-    return x / (1.0 + b.abs(x));
+    return softsign(x);
   if (name == "softplus")
     return softplus(x);
   (void)n.unsupported("activation \"{0}\"", f.name);

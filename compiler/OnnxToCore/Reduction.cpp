@@ -42,13 +42,13 @@ static Expr reduce(CoreBuilder &b, Reduction kind, Expr x, const Reduced &r) {
   return r.axes.empty() ? x : b.reduce(kind, x, r.axes, r.keepDims);
 }
 
-/// pointwise before, reduction, pointwise after
+/// pointwise before, reduction, pointwise after; in f32 for f16, whose squares and sums overflow where the result does not
 template <Reduction kind, Expr (*before)(Expr), Expr (*after)(Expr), int64_t inputSince = 18>
 static Values reduceRule(Node &n, CoreBuilder &b) {
   auto r = readAxes(n, inputSince);
   if (!r)
     return failure();
-  return after(reduce(b, kind, before(n.in(0)), *r));
+  return convert(b, after(reduce(b, kind, before(widened(b, n.in(0))), *r)), n.element(0));
 }
 
 static Expr same(Expr x) { return x; }
@@ -103,9 +103,7 @@ static Values logSumExp(Node &n, CoreBuilder &b) {
   auto r = readAxes(n, 18);
   if (!r)
     return failure();
-  Expr x = n.in(0);
-  if (kindOf(n.element(0)) != kFloat)
-    x = b.cast(x, b.builder.getF64Type());
+  Expr x = kindOf(n.element(0)) == kFloat ? widened(b, n.in(0)) : b.cast(n.in(0), b.builder.getF64Type());
   if (!r->axes.empty()) {
     Expr top = b.reduce(Reduction::Max, x, r->axes, /*keepDims=*/true);
     top = b.select(b.compare(Comparison::LT, b.abs(top), INFINITY), top, b.splatLike(0, top));

@@ -174,14 +174,17 @@ static Expr coordinates(CoreBuilder &b, const Options &o, const Axis &a) {
   auto unlessOne = [&](Expr many, Expr one) {
     return b.select(b.compare(core::Comparison::EQ, width, 1.0), one, many);
   };
+  auto steps = [&] { // between the corners; one position has none, and 0 is not divided by
+    return b.select(b.compare(core::Comparison::EQ, width, 1.0), b.splatLike(1, width), width - 1.0);
+  };
   switch (o.coordinates) {
   case Coordinates::AlignCorners:
-    return unlessOne(position * ((in - 1.0) / (width - 1.0)), b.splat(0, f32));
+    return unlessOne(position * ((in - 1.0) / steps()), b.splat(0, f32));
   case Coordinates::Asymmetric:
     return position / scale;
   case Coordinates::TfCropAndResize: {
     Expr length = (*a.runTimeRoiEnd - *a.runTimeRoiStart) * (in - 1.0);
-    return unlessOne(position * (length / (width - 1.0)), length * 0.5) + *a.runTimeRoiStart * (in - 1.0);
+    return unlessOne(position * (length / steps()), length * 0.5) + *a.runTimeRoiStart * (in - 1.0);
   }
   case Coordinates::PytorchHalfPixel:
     return unlessOne((position + 0.5) / scale - 0.5, b.splat(-0.5, f32));

@@ -11,7 +11,7 @@ static std::vector<Domain> allDomains() {
       reductionRules,  resizeRules,        samplingRules,  signalRules,  sliceRules,      softmaxRules,
       sortRules,       unsupportedRules};
   static const ArrayRef<Rule> training[] = {optimizerRules};
-  static const ArrayRef<Rule> microsoft[] = {fusedRules};
+  static const ArrayRef<Rule> microsoft[] = {fusedRules, runtimeQuantizeRules};
   return {{"ai.onnx", onnx}, {"ai.onnx.preview.training", training}, {"com.microsoft", microsoft}};
 }
 

@@ -30,7 +30,7 @@ struct ListedRule {
 std::vector<ListedRule> allRules();
 
 // One table for each family, in the file of that name.
-extern const ArrayRef<Rule> fusedRules; // of ONNX Runtime
+extern const ArrayRef<Rule> fusedRules, runtimeQuantizeRules; // of ONNX Runtime
 extern const ArrayRef<Rule> activationRules, arithmeticRules, attentionRules, castRules, comparisonRules, constantRules,
     controlRules, convolutionRules, countedRules, gatherRules, layoutRules, lossRules, matMulRules, normalizationRules,
     optimizerRules, padRules, poolingRules, quantizeRules, recurrentRules, reductionRules, resizeRules, samplingRules,

@@ -134,6 +134,30 @@ static Values dft(Node &n, CoreBuilder &b) {
   return y ? Values(*y) : failure();
 }
 
+/// Where the elements of each frame lie in a signal: [frames, length].
+static std::optional<Expr> framePositions(Node &n, CoreBuilder &b, OpFoldResult samples, int64_t length, int64_t step) {
+  auto index = [&](int64_t v) { return b.builder.getIndexAttr(v); };
+  Type i64 = b.builder.getI64Type();
+  if (auto known = constantSize(samples)) {
+    if (!n.check(length <= *known, "frames of {0} in a signal of {1} samples", length, *known))
+      return std::nullopt;
+    int64_t frames = 1 + (*known - length) / step;
+    if (frames > kMatrixMax / length) {
+      (void)n.unsupported("{0} frames of {1}", frames, length);
+      return std::nullopt;
+    }
+    SmallVector<int64_t> positions;
+    for (int64_t f = 0; f < frames; ++f)
+      for (int64_t i = 0; i < length; ++i)
+        positions.push_back(f * step + i);
+    return b.reshape(b.ints(positions), constantSizes(b, {frames, length}));
+  }
+  // Of a signal that is shorter than one frame there is none.
+  OpFoldResult room = b.indexMax(b.indexSum(samples, index(step - length)), index(0));
+  Sizes sizes = {b.indexFloorDiv(room, index(step)), index(length)};
+  return b.iota(sizes, 0, i64) * double(step) + b.iota(sizes, 1, i64);
+}
+
 static Values stft(Node &n, CoreBuilder &b) {
   Expr x = n.in(0);
   if (n.rank(0) == 2)
@@ -143,10 +167,7 @@ static Values stft(Node &n, CoreBuilder &b) {
   if (!step || !n.check(CoreBuilder::rankOf(x) == 3, "the signal has rank {0}", n.rank(0)) ||
       !n.check(step->size() == 1 && step->front() > 0, "frame_step is not positive"))
     return failure();
-  auto samples = staticDim(n, x, 1, "a signal");
-  if (!samples)
-    return failure();
-  int64_t length = *samples;
+  int64_t length = 0;
   if (n.has(2)) {
     auto size = n.ranked(2, 1, 1, "the window") && n.sameElement({x, n.in(2)}) ? staticDim(n, n.in(2), 0, "a window")
                                                                                : std::nullopt;
@@ -162,17 +183,18 @@ static Values stft(Node &n, CoreBuilder &b) {
       return failure();
     length = given->front();
   }
-  if (!n.check(length > 0 && length <= *samples, "frames of {0} in a signal of {1} samples", length, *samples))
+  if (!n.has(2) && !n.has(3)) { // one frame
+    auto samples = staticDim(n, x, 1, "a signal without a frame length");
+    if (!samples)
+      return failure();
+    length = *samples;
+  }
+  if (!n.check(length > 0 && length < (1 << 24), "frames of {0}", length))
     return failure();
-  int64_t frames = 1 + (*samples - length) / step->front();
-  if (frames > kMatrixMax / length)
-    return n.unsupported("{0} frames of {1}", frames, length);
-  SmallVector<int64_t> positions;
-  for (int64_t f = 0; f < frames; ++f)
-    for (int64_t i = 0; i < length; ++i)
-      positions.push_back(f * step->front() + i);
-  Expr indices = b.reshape(b.ints(positions), constantSizes(b, {frames, length}));
-  Expr framed = b.gather(x, indices, 1); // [batch, frames, length, parts]
+  auto indices = framePositions(n, b, b.dim(x, 1), length, step->front());
+  if (!indices)
+    return failure();
+  Expr framed = b.gather(x, *indices, 1); // [batch, frames, length, parts]
   if (n.has(2))
     framed = framed * b.unsqueeze(n.in(2), {1});
   auto y = transform(n, b, framed, {2, length, false, isOneSided});

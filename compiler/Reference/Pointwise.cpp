@@ -45,8 +45,8 @@ const llvm::StringMap<RealUnary> &realUnaries() {
   return table;
 }
 
-double larger(double x, double y) { return std::isnan(x) || std::isnan(y) ? NAN : x > y ? x : y; }
-double smaller(double x, double y) { return std::isnan(x) || std::isnan(y) ? NAN : x < y ? x : y; }
+double larger(double x, double y) { return std::isnan(x) || std::isnan(y) ? NAN : y > x ? y : x; }
+double smaller(double x, double y) { return std::isnan(x) || std::isnan(y) ? NAN : y < x ? y : x; }
 double modulo(double x, double y) {
   double rest = std::fmod(x, y);
   return rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest;
@@ -90,7 +90,7 @@ int64_t power(Element element, int64_t x, int64_t y) {
   if (element.kind == Element::Signed && y < 0)
     return x == 1 ? 1 : x == -1 ? (y % 2 ? -1 : 1) : 0;
   U result = 1, factor = U(x);
-  for (U rest = U(y); rest; rest >>= 1, factor *= factor)
+  for (U rest = U(y) > 63 ? 62 | (U(y) & 1) : U(y); rest; rest >>= 1, factor *= factor)
     if (rest & 1)
       result *= factor;
   return int64_t(result);
@@ -203,10 +203,12 @@ Tensor evaluateCompare(core::Comparison predicate, const Tensor &x, const Tensor
   return result;
 }
 
-/// float -> integer truncates; what 64 bits do not hold is the smallest integer, as on x86.
-int64_t truncated(double x) {
-  if (x >= 0x1p63 && x < 0x1p64)
-    return int64_t(U(x));
+/// float -> integer truncates, in 32 bits or (for i64, ui32 and ui64) in 64; what does not fit is the smallest integer.
+int64_t truncated(double x, Element to) {
+  if (to.width < 32 || (to.width == 32 && to.kind == Element::Signed))
+    return x > -0x1p31 && x < 0x1p31 ? int64_t(x) : INT32_MIN;
+  if (to.width == 64 && to.kind == Element::Unsigned && x >= 0x1p63)
+    return x < 0x1p64 ? int64_t(U(x)) : 0;
   return x >= -0x1p63 && x < 0x1p63 ? int64_t(x) : INT64_MIN;
 }
 
@@ -219,7 +221,7 @@ Tensor evaluateCast(const Tensor &x, Element to) {
     else if (x.element.isReal() && to.isReal())
       result.reals()[i] = to.round(x.reals()[i]);
     else if (x.element.isReal())
-      result.integers()[i] = to.wrap(truncated(x.reals()[i]));
+      result.integers()[i] = to.wrap(truncated(x.reals()[i], to));
     else if (to.isReal())
       result.reals()[i] = to.round(isUnsigned ? double(U(x.integers()[i])) : double(x.integers()[i]));
     else

@@ -4,6 +4,8 @@
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Affine/Utils.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -67,6 +69,19 @@ Value maskOf(OpBuilder &b, Location loc, const Position &at) {
   return vector::CreateMaskOp::create(b, loc, vectorOf(b.getI1Type(), at.lanes), at.active);
 }
 
+Value lastActive(OpBuilder &b, Location loc, const Position &at) {
+  return b.createOrFold<arith::SubIOp>(loc, at.active, arith::ConstantIndexOp::create(b, loc, 1));
+}
+
+/// What the lanes of a load that do not exist hold: the element `distance` behind `indices`, where the last active lane reads.
+Value inactiveOf(OpBuilder &b, Location loc, VectorType type, Value memref, SmallVector<Value> indices, Value distance,
+                 Inactive inactive) {
+  if (inactive == Inactive::Zero)
+    return arith::ConstantOp::create(b, loc, type, b.getZeroAttr(type));
+  indices.back() = b.createOrFold<arith::AddIOp>(loc, indices.back(), distance);
+  return vector::BroadcastOp::create(b, loc, type, memref::LoadOp::create(b, loc, memref, indices));
+}
+
 /// The value as vector<lanes>; constants become splats.
 Value broadcastTo(OpBuilder &b, Location loc, Value value, int64_t lanes) {
   if (isa<VectorType>(value.getType()))
@@ -96,9 +111,14 @@ Position laneAt(OpBuilder &b, Location loc, const Position &at, int64_t lane) {
 }
 
 /// Every second element (a window of stride 2): two loads that end with the last lane's element, and a shuffle.
-Value loadEvens(OpBuilder &b, Location loc, Value memref, AffineMap map, const Position &at) {
+Value loadEvens(OpBuilder &b, Location loc, Value memref, AffineMap map, const Position &at, Inactive inactive) {
   VectorType type = vectorOf(cast<MemRefType>(memref.getType()).getElementType(), at.lanes);
   SmallVector<Value> indices = mapIndices(b, loc, map, at);
+  Value other;
+  if (at.active) {
+    Value last = lastActive(b, loc, at);
+    other = inactiveOf(b, loc, type, memref, indices, b.createOrFold<arith::AddIOp>(loc, last, last), inactive);
+  }
   auto loadFrom = [&](int64_t skip) -> Value { // elements [skip, skip + lanes) of the 2 * lanes - 1
     SmallVector<Value> from(indices);
     from.back() = arith::AddIOp::create(b, loc, from.back(), arith::ConstantIndexOp::create(b, loc, skip));
@@ -108,8 +128,7 @@ Value loadEvens(OpBuilder &b, Location loc, Value memref, AffineMap map, const P
     Value count =
         arith::SubIOp::create(b, loc, twice, arith::ConstantIndexOp::create(b, loc, skip + 1)); // may be negative: none
     Value mask = vector::CreateMaskOp::create(b, loc, vectorOf(b.getI1Type(), at.lanes), count);
-    return vector::MaskedLoadOp::create(b, loc, type, memref, from, mask,
-                                        arith::ConstantOp::create(b, loc, type, b.getZeroAttr(type)));
+    return vector::MaskedLoadOp::create(b, loc, type, memref, from, mask, other);
   };
   Value first = loadFrom(0), second = loadFrom(at.lanes - 1);
   SmallVector<int64_t> evens;
@@ -118,13 +137,13 @@ Value loadEvens(OpBuilder &b, Location loc, Value memref, AffineMap map, const P
   return vector::ShuffleOp::create(b, loc, first, second, evens);
 }
 
-Value gatherAt(OpBuilder &b, Location loc, Value memref, AffineMap map, const Position &at) {
+Value gatherAt(OpBuilder &b, Location loc, Value memref, AffineMap map, const Position &at, Inactive inactive) {
   Type element = cast<MemRefType>(memref.getType()).getElementType();
   VectorType type = vectorOf(element, at.lanes);
   SmallVector<Value> lanes;
   Value last;
   if (at.active)
-    last = arith::SubIOp::create(b, loc, at.active, arith::ConstantIndexOp::create(b, loc, 1));
+    last = lastActive(b, loc, at);
   for (int64_t lane = 0; lane < at.lanes; ++lane) {
     Position scalar = laneAt(b, loc, at, lane);
     if (last) { // Inactive lanes read the last active one.
@@ -134,7 +153,7 @@ Value gatherAt(OpBuilder &b, Location loc, Value memref, AffineMap map, const Po
     lanes.push_back(memref::LoadOp::create(b, loc, memref, mapIndices(b, loc, map, scalar)));
   }
   Value vector = vector::FromElementsOp::create(b, loc, type, lanes);
-  if (!at.active)
+  if (!at.active || inactive == Inactive::RepeatsLast)
     return vector;
   Value zero = arith::ConstantOp::create(b, loc, type, b.getZeroAttr(type));
   return arith::SelectOp::create(b, loc, maskOf(b, loc, at), vector, zero);
@@ -154,11 +173,6 @@ void scatterAt(OpBuilder &b, Location loc, Value vector, Value memref, AffineMap
   }
 }
 
-bool isIntegerDivision(Operation *op) {
-  return isa<arith::DivSIOp, arith::DivUIOp, arith::RemSIOp, arith::RemUIOp, arith::CeilDivSIOp, arith::CeilDivUIOp,
-             arith::FloorDivSIOp>(op);
-}
-
 /// Clones a generic's body at one position.
 struct Emission {
   OpBuilder &b;
@@ -176,6 +190,8 @@ struct Emission {
         b, loc,
         DenseElementsAttr::get(type, llvm::map_to_vector(llvm::seq<int64_t>(0, type.getNumElements()),
                                                          [&](int64_t i) { return Attribute(b.getIndexAttr(i)); })));
+    if (at.active)
+      steps = arith::MinUIOp::create(b, loc, steps, vector::BroadcastOp::create(b, loc, type, lastActive(b, loc, at)));
     return arith::AddIOp::create(b, loc, vector::BroadcastOp::create(b, loc, type, start), steps);
   }
 
@@ -224,8 +240,8 @@ struct Emission {
     return select(loc, adjust, binary<arith::SubIOp>(loc, quotient, one), quotient);
   }
 
-  /// memref[indices] inside a body (a gather), where an index may differ between lanes. What inactive lanes read is read by the
-  /// last active one too, so it exists.
+  /// memref[indices] inside a body (a gather), where an index may differ between lanes. Inactive lanes compute what the last active
+  /// one does, so what they read exists.
   Value load(memref::LoadOp op) {
     Location loc = op.getLoc();
     Value memref = mapping.lookupOrDefault(op.getMemRef());
@@ -247,17 +263,11 @@ struct Emission {
       from.laneLoop = indices.size() - 1;
       return loadAt(b, loc, memref, AffineMap::getMultiDimIdentityMap(type.getRank(), b.getContext()), from);
     }
-    Value lastActive;
-    if (at.active)
-      lastActive = arith::SubIOp::create(b, loc, at.active, arith::ConstantIndexOp::create(b, loc, 1));
     SmallVector<Value> lanes;
-    for (int64_t lane = 0; lane < at.lanes; ++lane) {
-      OpFoldResult number = b.getIndexAttr(lane);
-      if (lastActive)
-        number = Value(arith::MinUIOp::create(b, loc, arith::ConstantIndexOp::create(b, loc, lane), lastActive));
+    for (int64_t lane = 0; lane < at.lanes; ++lane) { // the indices of lanes that do not exist are the last one's
       SmallVector<Value> scalar;
       for (Value index : indices)
-        scalar.push_back(isa<VectorType>(index.getType()) ? Value(vector::ExtractOp::create(b, loc, index, number))
+        scalar.push_back(isa<VectorType>(index.getType()) ? Value(vector::ExtractOp::create(b, loc, index, lane))
                                                           : index);
       lanes.push_back(memref::LoadOp::create(b, loc, memref, scalar));
     }
@@ -297,16 +307,8 @@ struct Emission {
     }
     bool scalarCondition = isa<arith::SelectOp>(op) && !isa<VectorType>(operands[0].getType());
     IRMapping wide;
-    for (auto [i, operand] : llvm::enumerate(operands)) {
-      Value value = scalarCondition && i == 0 ? operand : broadcastTo(b, loc, operand, at.lanes);
-      if (at.active && i == 1 && isIntegerDivision(&op)) { // Inactive lanes hold zeros, which must not be divided by.
-        Value one = arith::ConstantOp::create(b, loc,
-                                              DenseElementsAttr::get(cast<VectorType>(value.getType()),
-                                                                     b.getIntegerAttr(getElementTypeOrSelf(value), 1)));
-        value = arith::SelectOp::create(b, loc, maskOf(b, loc, at), value, one);
-      }
-      operands[i] = value;
-    }
+    for (auto [i, operand] : llvm::enumerate(operands))
+      operands[i] = scalarCondition && i == 0 ? operand : broadcastTo(b, loc, operand, at.lanes);
     Operation *clone = op.cloneWithoutRegions();
     clone->setOperands(operands);
     for (OpResult result : clone->getResults())
@@ -333,14 +335,14 @@ SmallVector<Value> mlc::mapIndices(OpBuilder &b, Location loc, AffineMap map, co
   return indices;
 }
 
-Value mlc::loadAt(OpBuilder &b, Location loc, Value memref, AffineMap map, const Position &at) {
+Value mlc::loadAt(OpBuilder &b, Location loc, Value memref, AffineMap map, const Position &at, Inactive inactive) {
   auto type = cast<MemRefType>(memref.getType());
   LaneStep step = at.lanes == 1 ? LaneStep::Invariant : laneStep(map, type, at.laneLoop);
   if (step == LaneStep::Strided && stepOf(map, type, at.laneLoop) == 2 && hasUnitLastStride(type) &&
       !type.getElementType().isInteger(1))
-    return loadEvens(b, loc, memref, map, at);
+    return loadEvens(b, loc, memref, map, at, inactive);
   if (step == LaneStep::Strided)
-    return gatherAt(b, loc, memref, map, at);
+    return gatherAt(b, loc, memref, map, at, inactive);
   SmallVector<Value> indices = mapIndices(b, loc, map, at);
   if (step == LaneStep::Invariant)
     return memref::LoadOp::create(b, loc, memref, indices);
@@ -349,8 +351,8 @@ Value mlc::loadAt(OpBuilder &b, Location loc, Value memref, AffineMap map, const
   VectorType vector = vectorOf(isBool ? b.getI8Type() : type.getElementType(), at.lanes);
   Value loaded;
   if (at.active) {
-    Value zero = arith::ConstantOp::create(b, loc, vector, b.getZeroAttr(vector));
-    loaded = vector::MaskedLoadOp::create(b, loc, vector, base, indices, maskOf(b, loc, at), zero);
+    Value other = inactiveOf(b, loc, vector, base, indices, lastActive(b, loc, at), inactive);
+    loaded = vector::MaskedLoadOp::create(b, loc, vector, base, indices, maskOf(b, loc, at), other);
   } else {
     loaded = vector::LoadOp::create(b, loc, vector, base, indices);
   }
@@ -368,7 +370,7 @@ void mlc::storeAt(OpBuilder &b, Location loc, Value value, Value memref, AffineM
     memref::StoreOp::create(b, loc, value, memref, mapIndices(b, loc, map, at));
     return;
   }
-  value = broadcastTo(b, loc, value, at.lanes);
+  value = keptInAllLanes(b, loc, broadcastTo(b, loc, value, at.lanes), at);
   if (step != LaneStep::Contiguous)
     return scatterAt(b, loc, value, memref, map, at);
   SmallVector<Value> indices = mapIndices(b, loc, map, at);
@@ -381,6 +383,29 @@ void mlc::storeAt(OpBuilder &b, Location loc, Value value, Value memref, AffineM
     vector::MaskedStoreOp::create(b, loc, base, indices, maskOf(b, loc, at), value);
   else
     vector::StoreOp::create(b, loc, value, base, indices);
+}
+
+Value mlc::keptInAllLanes(OpBuilder &b, Location loc, Value vector, const Position &at) {
+  return at.active && isa<VectorType>(vector.getType()) ? LLVM::FreezeOp::create(b, loc, vector) : vector;
+}
+
+Value mlc::repeatLast(OpBuilder &b, Location loc, Value vector, const Position &at) {
+  if (!at.active || !isa<VectorType>(vector.getType()))
+    return vector;
+  Value last = lastActive(b, loc, at);
+  std::optional<int64_t> known = getConstantIntValue(last);
+  OpFoldResult position = known ? OpFoldResult(b.getIndexAttr(*known)) : OpFoldResult(last);
+  Value element = vector::ExtractOp::create(b, loc, vector, position);
+  return arith::SelectOp::create(b, loc, maskOf(b, loc, at), vector,
+                                 vector::BroadcastOp::create(b, loc, vector.getType(), element));
+}
+
+bool mlc::mayTrap(linalg::GenericOp op) {
+  return llvm::any_of(op.getBody()->without_terminator(), [](Operation &inner) {
+    return isa<math::MathDialect>(inner.getDialect()) ||
+           isa<arith::DivFOp, arith::RemFOp, arith::FPToSIOp, arith::FPToUIOp, arith::DivSIOp, arith::DivUIOp,
+               arith::RemSIOp, arith::RemUIOp>(inner);
+  });
 }
 
 bool mlc::isVectorizable(linalg::GenericOp op) {

@@ -9,13 +9,17 @@ namespace mlc {
 
 /// Where in an op's iteration space we are: one index value for each loop. Along `laneLoop` (-1: none) the position stands for
 /// `lanes` consecutive iterations starting at its index; with lanes == 1 everything is scalar. `active` (may be null) is the
-/// number of lanes, as an index value below `lanes`, that really exist: loads and stores are masked with it.
+/// number of lanes, as an index value below `lanes`, that really exist, at least 1: loads and stores are masked with it.
 struct Position {
   llvm::SmallVector<mlir::Value> indices;
   int64_t laneLoop = -1;
   int64_t lanes = 1;
   mlir::Value active;
 };
+
+/// What lanes hold that do not exist. Lanes that repeat the last active one compute what is computed anyway: a program that traps
+/// floating-point exceptions stops at none of them. Zero is cheaper, and as good where they are only multiplied and added.
+enum class Inactive { RepeatsLast, Zero };
 
 /// How an operand moves when the lane loop advances by one.
 enum class LaneStep { Invariant, Contiguous, Strided };
@@ -28,8 +32,16 @@ llvm::SmallVector<mlir::Value> mapIndices(mlir::OpBuilder &b, mlir::Location loc
                                           const Position &at);
 
 /// memref[map(position)]: a scalar when lanes == 1 or the operand is invariant, else vector<lanes>; strided operands are
-/// gathered lane by lane. Inactive lanes hold zeros.
-mlir::Value loadAt(mlir::OpBuilder &b, mlir::Location loc, mlir::Value memref, mlir::AffineMap map, const Position &at);
+/// gathered lane by lane.
+mlir::Value loadAt(mlir::OpBuilder &b, mlir::Location loc, mlir::Value memref, mlir::AffineMap map, const Position &at,
+                   Inactive inactive = Inactive::RepeatsLast);
+/// The vector, of which LLVM may not leave the inactive lanes undefined although only the others are used: a mask that it knows would
+/// let it divide by whatever is in a register.
+mlir::Value keptInAllLanes(mlir::OpBuilder &b, mlir::Location loc, mlir::Value vector, const Position &at);
+/// A vector whose inactive lanes are the last active one.
+mlir::Value repeatLast(mlir::OpBuilder &b, mlir::Location loc, mlir::Value vector, const Position &at);
+/// Whether zeros in lanes that do not exist may raise floating-point exceptions or divide integers by 0.
+bool mayTrap(mlir::linalg::GenericOp op);
 
 /// memref[map(position)] = value (vector<lanes> or scalar; a scalar is broadcast when lanes > 1).
 void storeAt(mlir::OpBuilder &b, mlir::Location loc, mlir::Value value, mlir::Value memref, mlir::AffineMap map,

@@ -406,7 +406,7 @@ Value ContractEmitter::load(int64_t operand, const Position &at) {
     auto type = VectorType::get({at.lanes}, cast<MemRefType>(memref.getType()).getElementType());
     return vector::LoadOp::create(b, loc, type, memref, mapIndices(b, loc, map, at));
   }
-  return loadAt(b, loc, memref, map, at);
+  return loadAt(b, loc, memref, map, at, mayTrap(contraction) ? Inactive::RepeatsLast : Inactive::Zero);
 }
 
 Value ContractEmitter::multiplyAccumulate(ArrayRef<Value> operands, Value accumulator, const Position &at) {
@@ -521,7 +521,7 @@ void ContractEmitter::emitTile(Position at, int64_t rows, int64_t vectors) {
           out.indices[target] = position.indices[loop];
       out.laneLoop = laneLoop() >= 0 ? epilogueLoop[laneLoop()] : -1;
       SmallVector<Value> arguments(epilogue->getNumOperands());
-      arguments[epilogueAccumulator] = value;
+      arguments[epilogueAccumulator] = mayTrap(epilogue) ? repeatLast(b, loc, value, out) : value;
       SmallVector<Value> yielded = emitBody(b, epilogue, arguments, out);
       for (auto [i, result] : llvm::enumerate(yielded))
         storeAt(b, loc, result, epilogue.getDpsInits()[i],

@@ -483,7 +483,7 @@ void RowsEmitter::emitStage(OpBuilder &b, MutableArrayRef<RowOp *> stage, Row &r
       for (auto [i, value] : llvm::enumerate(results)) {
         OpOperand &result = op->result(i);
         if (op->reduces) {
-          value = asLanes(b, loc, value, lanes);
+          value = keptInAllLanes(b, loc, asLanes(b, loc, value, lanes), at);
           if (active)
             value = arith::SelectOp::create(
                 b, loc, vector::CreateMaskOp::create(b, loc, VectorType::get({lanes}, b.getI1Type()), active), value,

@@ -36,6 +36,8 @@ llvm::LogicalResult verifyAxes(std::optional<mlir::Location> location, llvm::Str
 
 /// Unsigned integers and i1.
 bool isUnsigned(mlir::Type element);
+/// What sums, counts and squares of `element` are kept in: f32 for f16 and bf16, the type itself otherwise.
+mlir::Type accumulatorOf(mlir::Type element);
 
 /// What every op's folder does: identities and algebra, then evaluation of splats and of results of at most `foldedElementsMax`
 /// elements, except that named constants of a floating-point type are opaque: they may become trainable.

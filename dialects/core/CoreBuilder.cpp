@@ -5,6 +5,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/Matchers.h"
+#include <cmath>
 
 using namespace mlir;
 
@@ -58,6 +59,7 @@ struct SplitSizes {
 
 // ---- Constants ---------------------------------------------------------------------------------------------------------------
 
+/// Null if it is no number of the type: a fraction, or too large.
 static Attribute numberAttr(Type element, double value) {
   if (auto floatType = dyn_cast<FloatType>(element)) {
     APFloat number(value);
@@ -70,11 +72,17 @@ static Attribute numberAttr(Type element, double value) {
     return IntegerAttr::get(element, APInt(1, value != 0));
   llvm::APSInt bits(width, element.isUnsignedInteger());
   bool exact;
-  APFloat(value).convertToInteger(bits, APFloat::rmTowardZero, &exact); // saturates; NaN becomes 0
+  if (APFloat(value).convertToInteger(bits, APFloat::rmTowardZero, &exact) != APFloat::opOK)
+    return {};
   return IntegerAttr::get(element, bits);
 }
 
 Expr CoreBuilder::splat(double value, Type element, Ints shape) {
+  if (!numberAttr(element, value)) {
+    emitError(loc) << "the number " << value << " is none of " << element;
+    failed = true;
+    value = 0;
+  }
   return constant(DenseElementsAttr::get(RankedTensorType::get(shape, element), numberAttr(element, value)));
 }
 Expr CoreBuilder::convertedScalar(double value, Value like) { return splat(value, elementOf(like)); }
@@ -174,8 +182,20 @@ Expr CoreBuilder::compare(Comparison predicate, Value x, Value y) {
   }
   return wrap(make<CompareOp>(predicate, x, y));
 }
+// Integers are below 2.5 where they are below 3, and above 2.5 where they are above 2.
 Expr CoreBuilder::compare(Comparison predicate, Value x, double y) {
-  return compare(predicate, x, convertedScalar(y, x));
+  Type element = elementOf(x);
+  bool isLow = predicate == Comparison::LT || predicate == Comparison::GE;
+  double whole = isa<FloatType>(element) ? y : isLow ? std::ceil(y) : std::floor(y);
+  bool isEquality = predicate == Comparison::EQ || predicate == Comparison::NE;
+  if (numberAttr(element, whole) && (whole == y || !isEquality))
+    return compare(predicate, x, convertedScalar(whole, x));
+  // No integer of the type equals y, and all lie on one side of it.
+  bool isAbove = y < 0 && !isEquality, holds = predicate == Comparison::NE;
+  if (!isEquality && !std::isnan(y))
+    holds = isAbove == (predicate == Comparison::GT || predicate == Comparison::GE);
+  Type i1 = builder.getI1Type();
+  return typeOf(x).hasStaticShape() ? splat(holds, i1, typeOf(x).getShape()) : broadcast(splat(holds, i1), dims(x), {});
 }
 
 Expr CoreBuilder::select(Value condition, Value x, Value y) {
@@ -501,10 +521,11 @@ Expr CoreBuilder::reduceMean(Value x, Ints axes, bool keepDims) {
   OpFoldResult count = builder.getIndexAttr(1);
   for (int64_t axis : normalizedAxes(axes, rankOf(x)))
     count = indexProduct(count, dim(x, axis));
-  Expr sum = reduce(Reduction::Sum, x, axes, keepDims);
+  Type element = elementOf(x), wide = accumulatorOf(element); // neither the sum nor the count need fit into f16
+  Expr sum = reduce(Reduction::Sum, cast(x, wide), axes, keepDims);
   if (std::optional<int64_t> number = getConstantIntValue(count))
-    return sum / static_cast<double>(*number);
-  return sum / cast(fromElements({count}, builder.getI64Type(), true), elementOf(x));
+    return cast(sum / static_cast<double>(*number), element);
+  return cast(sum / cast(fromElements({count}, builder.getI64Type(), true), wide), element);
 }
 
 Expr CoreBuilder::argReduce(bool isMax, Value x, int64_t axis, bool keepDims, bool lastIndex) {

@@ -49,7 +49,7 @@ public:
   Expr expr(Value v) { return Expr{this, v}; }
 
   // ---- constants ------------------------------------------------------------------------------------------------
-  /// A splat of `value` converted to `element` (f16 .. f64, any integer, i1); shape {} makes a scalar tensor.
+  /// A splat of `value` rounded to `element` if that is a float; integers must hold it. Shape {} makes a scalar tensor.
   Expr splat(double value, Type element, Ints shape = {});
   /// A splat with the type and (dynamic) sizes of `like`.
   Expr splatLike(double value, Value like);
@@ -117,9 +117,9 @@ public:
   Expr minimum(Value x, double y);
   Expr compare(Comparison predicate, Value x,
                Value y); // broadcasts; result i1. Comparison::EQ NE LT LE GT GE (ordered; NE unordered)
-  Expr compare(Comparison predicate, Value x, double y);
-  Expr select(Value condition, Value x, Value y); // broadcasts all three
-  Expr cast(Value x, Type element);               // ONNX Cast's rules: float -> int truncates, -> bool is x != 0
+  Expr compare(Comparison predicate, Value x, double y); // of integers with the number itself: x > -0.5 is x >= 0
+  Expr select(Value condition, Value x, Value y);        // broadcasts all three
+  Expr cast(Value x, Type element);                      // ONNX Cast's rules: float -> int truncates, -> bool is x != 0
 
   // ---- data movement ----------------------------------------------------------------------------------------------
   /// Result dimension axes[i] is operand dimension i (size equal or 1, which the run may have to tell); others are new.

@@ -10,6 +10,10 @@ namespace mlc::core {
 
 bool isUnsigned(Type element) { return element.isUnsignedInteger() || element.isInteger(1); }
 
+Type accumulatorOf(Type element) {
+  return isa<Float16Type, BFloat16Type>(element) ? Float32Type::get(element.getContext()) : element;
+}
+
 bool areCompatible(TypeRange inferred, TypeRange actual) {
   if (inferred.size() != actual.size())
     return false;

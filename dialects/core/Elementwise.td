@@ -349,7 +349,7 @@ def Core_ModOp : Core_NumberBinary<"mod"> {
   let vjpY = [{ dz * (z - x) / y }];
 }
 def Core_PowOp : Core_NumberBinary<"pow"> {
-  let summary = "Power; of integers it wraps around, and a negative exponent gives 0 but for x = 1 and -1";
+  let summary = "Power; of integers it wraps around (exponents above 63 count as 62 or 63), and a negative exponent gives 0 but for x = 1 and -1";
   let formula = "z = x^y";
   let scalar = [{ s.power(x, y) }];
   let evaluate = [{ host::power(x, y) }];
@@ -357,16 +357,16 @@ def Core_PowOp : Core_NumberBinary<"pow"> {
   let vjpY = [{ dz * z * b.select(b.compare(Comparison::GT, x, 0.0), b.log(x), b.splatLike(0, x)) }];
 }
 def Core_MaxOp : Core_NumberBinary<"max"> {
-  let summary = "The larger one; NaN if one is NaN. Where both are equal y has the whole derivative, so relu'(0) = max'(0, 0) = 0";
-  let formula = "z = x > y ? x : y";
+  let summary = "The larger one; x if both are equal (zeros of either sign are), NaN if one is NaN. Where both are equal y has the whole derivative, so relu'(0) = max'(0, 0) = 0";
+  let formula = "z = y > x ? y : x";
   let scalar = [{ s.maximum(x, y) }];
   let evaluate = [{ host::maximum(x, y) }];
   let vjpX = [{ b.select(b.compare(Comparison::GT, x, y), dz, b.splatLike(0, dz)) }];
   let vjpY = [{ b.select(b.compare(Comparison::GT, x, y), b.splatLike(0, dz), dz) }];
 }
 def Core_MinOp : Core_NumberBinary<"min"> {
-  let summary = "The smaller one; NaN if one is NaN. Where both are equal y has the whole derivative";
-  let formula = "z = x < y ? x : y";
+  let summary = "The smaller one; x if both are equal (zeros of either sign are), NaN if one is NaN. Where both are equal y has the whole derivative";
+  let formula = "z = y < x ? y : x";
   let scalar = [{ s.minimum(x, y) }];
   let evaluate = [{ host::minimum(x, y) }];
   let vjpX = [{ b.select(b.compare(Comparison::LT, x, y), dz, b.splatLike(0, dz)) }];
@@ -434,7 +434,8 @@ def Core_CastOp : Core_Op<"cast", [Pure, SameOperandsAndResultShape, DeclareOpIn
   let summary = "Conversion of the element type, by ONNX Cast's rules";
   let description = [{
     y = x as another type: float to integer truncates towards 0, integers to narrower ones lose high bits, anything to i1 is x != 0,
-    to a narrower float rounds to nearest, halves to even.
+    to a narrower float rounds to nearest, halves to even. Floats become integers of 32 bits, or of 64 for i64, ui32 and ui64, and
+    narrower types take the low bits; NaN and what does not fit become the smallest integer (ui64: 0 above 2^64).
 
     C1. Operand and result have the same shape.
 

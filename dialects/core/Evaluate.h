@@ -72,7 +72,8 @@ template <typename T> T power(T x, T y) {
     if (y < T(0))
       return x == T(1) ? T(1) : x == T(-1) ? (static_cast<Bits>(y) & 1 ? T(-1) : T(1)) : T(0);
     T result = T(1), factor = x;
-    for (Bits n = static_cast<Bits>(y); n; n >>= 1, factor = multiply(factor, factor))
+    Bits n = static_cast<Bits>(y) > 63 ? 62 | (static_cast<Bits>(y) & 1) : static_cast<Bits>(y);
+    for (; n; n >>= 1, factor = multiply(factor, factor))
       if (n & 1)
         result = multiply(result, factor);
     return result;
@@ -82,13 +83,13 @@ template <typename T> T maximum(T x, T y) {
   if constexpr (isReal<T>)
     if (std::isnan(x) || std::isnan(y))
       return std::numeric_limits<double>::quiet_NaN();
-  return x > y ? x : y;
+  return y > x ? y : x;
 }
 template <typename T> T minimum(T x, T y) {
   if constexpr (isReal<T>)
     if (std::isnan(x) || std::isnan(y))
       return std::numeric_limits<double>::quiet_NaN();
-  return x < y ? x : y;
+  return y < x ? y : x;
 }
 // Only integers have bits; for double these exist to be named and are never called.
 template <typename T> T complement(T x) { return static_cast<T>(~static_cast<Bits>(x)); }

@@ -112,13 +112,18 @@ static Result evaluateSelect(SelectOp op, Operands operands) {
   });
 }
 
-/// float -> 64 bits, truncated; what is out of range is the smallest integer, as on x86.
-static uint64_t truncated(double x) {
-  if (x >= 9223372036854775808.0 && x < 18446744073709551616.0)
-    return static_cast<uint64_t>(x);
-  if (!(x >= -9223372036854775808.0 && x < 9223372036854775808.0))
-    return uint64_t(1) << 63;
-  return static_cast<uint64_t>(static_cast<int64_t>(x));
+/// float -> integer, truncated: what ScalarBuilder::cast computes.
+static uint64_t truncated(double x, Type to) {
+  unsigned width = to.getIntOrFloatBitWidth();
+  bool isLong = width == 64 || (width == 32 && isUnsigned(to));
+  double limit = isLong ? 0x1p63 : 0x1p31;
+  uint64_t smallest = static_cast<uint64_t>(isLong ? std::numeric_limits<int64_t>::min()
+                                                   : int64_t(std::numeric_limits<int32_t>::min()));
+  bool isUpper = width == 64 && isUnsigned(to) && x >= limit;
+  if (isUpper)
+    x -= limit;
+  uint64_t result = std::fabs(x) < limit ? static_cast<uint64_t>(static_cast<int64_t>(x)) : smallest;
+  return isUpper ? result ^ smallest : result;
 }
 
 static Result evaluateCast(CastOp op, Operands operands) {
@@ -136,7 +141,7 @@ static Result evaluateCast(CastOp op, Operands operands) {
       if (to.isInteger(1))
         z[i] = isReal ? real != 0 : x[i] != 0;
       else if (isReal)
-        z[i] = toReal ? x[i] : truncated(real);
+        z[i] = toReal ? x[i] : truncated(real, to);
       else if (!toReal)
         z[i] = x[i];
       else if (to.isF64())

@@ -12,9 +12,11 @@ Type signless(Type element) {
                                      : element;
 }
 
+/// Of integers: a whole number of 64 bits, of which a narrower type takes the low ones (-1: all bits).
 static TypedAttr numberAttr(Type type, double value) {
   if (auto floatType = dyn_cast<FloatType>(type))
     return FloatAttr::get(floatType, value);
+  assert(value == static_cast<double>(static_cast<int64_t>(value)) && "no whole number");
   APInt bits(128, static_cast<uint64_t>(static_cast<int64_t>(value)), true);
   return IntegerAttr::get(type, bits.trunc(type.getIntOrFloatBitWidth()));
 }
@@ -133,6 +135,31 @@ Value ScalarBuilder::compare(Comparison predicate, Value x, Value y) {
   return make<arith::CmpIOp>(predicates[static_cast<int>(predicate)], x, y);
 }
 
+// What does not fit is poison in arith, and what instructions give differs between machines: it is chosen here, as C's conversions on
+// x86 give it without AVX-512. Narrow types and ui32 wrap around through a wider one.
+Value ScalarBuilder::truncate(Value x, Type to) {
+  MLIRContext *context = t.getContext();
+  unsigned toWidth = to.getIntOrFloatBitWidth();
+  bool isLong = toWidth == 64 || (toWidth == 32 && core::isUnsigned(to));
+  Type wide = IntegerType::get(context, isLong ? 64 : 32), real = t;
+  if (t.getIntOrFloatBitWidth() < 32) {
+    real = Float32Type::get(context);
+    x = make<arith::ExtFOp>(real, x);
+  }
+  Value limit = make<arith::ConstantOp>(numberAttr(real, isLong ? 0x1p63 : 0x1p31));
+  Value smallest = make<arith::ConstantOp>(IntegerAttr::get(wide, APInt::getSignedMinValue(isLong ? 64 : 32)));
+  Value isUpper; // half of what ui64 holds is no i64
+  if (toWidth == 64 && core::isUnsigned(to)) {
+    isUpper = make<arith::CmpFOp>(arith::CmpFPredicate::OGE, x, limit);
+    x = make<arith::SelectOp>(isUpper, make<arith::SubFOp>(x, limit), x);
+  }
+  Value fits = make<arith::CmpFOp>(arith::CmpFPredicate::OLT, make<math::AbsFOp>(x), limit);
+  Value result = make<arith::SelectOp>(fits, make<arith::FPToSIOp>(wide, x), smallest);
+  if (isUpper)
+    result = make<arith::SelectOp>(isUpper, make<arith::XOrIOp>(result, smallest), result);
+  return wide.getIntOrFloatBitWidth() == toWidth ? result : make<arith::TruncIOp>(signless(to), result);
+}
+
 Value ScalarBuilder::cast(Value x, Type to) {
   if (t == to)
     return x;
@@ -149,16 +176,8 @@ Value ScalarBuilder::cast(Value x, Type to) {
     }
     return fromWidth < toWidth ? make<arith::ExtFOp>(target, x) : make<arith::TruncFOp>(target, x);
   }
-  if (isFloat()) {
-    // Out of range is poison in arith. Through a wider integer, narrow types wrap around as they do in C on every common machine.
-    if (fromWidth < 32)
-      x = make<arith::ExtFOp>(Float32Type::get(context), x);
-    if (toWidth == 64)
-      return to.isUnsignedInteger() ? make<arith::FPToUIOp>(target, x) : make<arith::FPToSIOp>(target, x);
-    unsigned wide = toWidth < 32 ? 32 : to.isUnsignedInteger() ? 64 : 32;
-    Value integer = make<arith::FPToSIOp>(IntegerType::get(context, wide), x);
-    return wide == toWidth ? integer : make<arith::TruncIOp>(target, integer);
-  }
+  if (isFloat())
+    return truncate(x, to);
   if (isa<FloatType>(to)) {
     Type step = toWidth < 32 ? Type(Float32Type::get(context)) : to;
     Value number = isUnsigned() ? make<arith::UIToFPOp>(step, x) : make<arith::SIToFPOp>(step, x);

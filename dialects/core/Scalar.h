@@ -35,6 +35,7 @@ struct ScalarBuilder {
   Value shiftRight(Value x, Value y);
   Value compare(Comparison predicate, Value x, Value y);
   Value cast(Value x, mlir::Type to);
+  Value truncate(Value x, mlir::Type to); // float -> integer
 
   /// One step of a reduction, and what it starts from.
   Value combine(Reduction kind, Value x, Value y);

@@ -655,6 +655,8 @@ Value CoreBuilder::shapeBinary(StringRef name, Value x, Value y) {
       result.push_back(indexOp<arith::DivSIOp>(*this, p, q));
     else if ((name == "rem" || name == "mod") && n && *n > 0 && isNonNegative(p))
       result.push_back(m ? OpFoldResult(builder.getIndexAttr(*m % *n)) : indexOp<arith::RemSIOp>(*this, p, q));
+    else if (name == "mod" && n && *n > 0) // what a negative number leaves is made positive
+      result.push_back(indexOp<arith::RemSIOp>(*this, indexSum(indexOp<arith::RemSIOp>(*this, p, q), q), q));
     else
       return {};
   }

@@ -30,17 +30,28 @@ static bool isSplat(Value value, double number) {
   return false;
 }
 
+/// 0, or of floats the zero that added to any number leaves it as it is (-0 + +0 is +0).
+static bool isAddedZero(Value value) {
+  auto real = dyn_cast_or_null<FloatAttr>(splatOf(value));
+  return isSplat(value, 0) && (!real || real.getValue().isNegative());
+}
+/// The same for a zero that is subtracted.
+static bool isSubtractedZero(Value value) {
+  auto real = dyn_cast_or_null<FloatAttr>(splatOf(value));
+  return isSplat(value, 0) && (!real || !real.getValue().isNegative());
+}
+
 static RankedTensorType typeOf(Value v) { return cast<RankedTensorType>(v.getType()); }
 
-// x + 0, 0 + x -> x; x * 1, 1 * x -> x; x - 0, x / 1, x ^ 1 -> x; max(x, x) -> x; x & x -> x; x & ~0, x | 0, x xor 0 -> x; x & 0 -> 0; x | ~0 -> ~0
+// x + 0, 0 + x -> x (of floats x + -0); x * 1, 1 * x -> x; x - 0, x / 1, x ^ 1 -> x; max(x, x) -> x; x & x -> x; x & ~0, x | 0, x xor 0 -> x; x & 0 -> 0; x | ~0 -> ~0
 static Value simplifyBinary(Operation *op) {
   Value x = op->getOperand(0), y = op->getOperand(1);
   if (isa<AddOp, OrOp, XorOp>(op))
-    return isSplat(y, 0) ? x : isSplat(x, 0) ? y : isa<OrOp>(op) && x == y ? x : Value();
+    return isAddedZero(y) ? x : isAddedZero(x) ? y : isa<OrOp>(op) && x == y ? x : Value();
   if (isa<MulOp>(op))
     return isSplat(y, 1) ? x : isSplat(x, 1) ? y : Value();
   if (isa<SubOp, ShlOp, ShrOp>(op))
-    return isSplat(y, 0) ? x : Value();
+    return isSubtractedZero(y) ? x : Value();
   if (isa<DivOp, PowOp>(op))
     return isSplat(y, 1) ? x : Value();
   if (isa<AndOp>(op))

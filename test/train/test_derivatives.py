@@ -1,4 +1,5 @@
 """Every derivative rule of the core dialect against finite differences of compiled code."""
+import dataclasses
 import re
 
 import differences
@@ -22,6 +23,21 @@ def on(*shape, low=-1.5, high=1.5):
 
 def reduction(op, axes, keepdims, shape=(2, 3, 2), **bounds):
     return on(*shape, **bounds)(lambda g, w: g(op, w, *([g.c(axes)] if axes is not None else []), keepdims=keepdims))
+
+
+RECURRENT = ["Relu", "Tanh", "Sigmoid", "Affine", "LeakyRelu", "ThresholdedRelu", "ScaledTanh", "HardSigmoid", "Elu", "Softsign", "Softplus"]
+
+
+def recurrent(activation, scale=1.0):
+    """An RNN of one activation, whose arguments are of both signs and about as large as the input."""
+    x = np.array([[[1.1, -0.7]], [[-0.9, 1.3]]]) * scale
+    return Case(lambda g: g("RNN", g.w(2, 1, 2, values=x), g.w(1, 2, 2, values=[[[0.9, 0.1], [0.2, 0.8]]]), g.w(1, 2, 2, low=0, high=0.1),
+                            outputs=1, hidden_size=2, activations=[activation], activation_alpha=[0.3], activation_beta=[0.4]))
+
+
+def large(case):
+    """The difference of large numbers has fewer digits."""
+    return dataclasses.replace(case, step=0.01, tolerance=1e-6)
 
 
 POINTWISE = {
@@ -208,6 +224,11 @@ COMPOSITIONS = {
     "lstm": Case(lambda g: g("LSTM", g.w(2, 1, 2), g.w(1, 8, 2), g.w(1, 8, 2), g.w(1, 16), outputs=1, hidden_size=2)),
     "gru": Case(lambda g: g("GRU", g.w(2, 1, 2), g.w(1, 6, 2), g.w(1, 6, 2), outputs=1, hidden_size=2)),
     "rnn": Case(lambda g: g("RNN", g.w(2, 1, 2), g.w(1, 2, 2), g.w(1, 2, 2), outputs=1, hidden_size=2)),
+    **{f"rnn {name.lower()}": recurrent(name) for name in RECURRENT},
+    # e^1000 is infinite: the side of a function that is not chosen must not reach the derivative
+    **{f"rnn {name.lower()} of large numbers": large(recurrent(name, 1000.0)) for name in ("Relu", "LeakyRelu", "Elu", "Softplus", "Affine")},
+    **{f"{name.lower()} of large numbers": large(unary(name, 900, 1100)) for name in ("Elu", "Selu", "Celu", "Softplus", "Mish")},
+    "sigmoid of large negative numbers": Case(unary("Sigmoid", -1100, -900).build, flat=True),
     "network": Case(lambda g: g("Gemm", g("Flatten", g("MaxPool", g("Relu", g("Conv", g.w(1, 1, 4, 4), g.w(2, 1, 3, 3), g.w(2), pads=[1, 1, 1, 1])),
                                           kernel_shape=[2, 2], strides=[2, 2])), g.w(8, 3), g.w(3))),
 }

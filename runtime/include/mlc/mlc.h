@@ -5,6 +5,9 @@
 //
 // Every function returns a status, none prints, none aborts. Handles are independent; one handle serves one thread at a
 // time, any number of handles run at once.
+//
+// The floating-point environment (rounding, traps) stays as it is. A program may trap division by 0, overflow and invalid operations:
+// where all results are finite, none of them happens on the way.
 #ifndef MLC_MLC_H
 #define MLC_MLC_H
 

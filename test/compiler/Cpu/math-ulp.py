@@ -10,7 +10,7 @@ llvm = "/usr/lib/llvm-22/bin/"
 inf = float("inf")
 unary = {
     "exp": (1.5, 0, inf), "exp2": (1.5, 0, inf), "expm1": (2.5, 0, inf), "log": (1.5, 0, inf), "log1p": (2, 0, inf), "log2": (2, 0, inf), "log10": (2, 0, inf),
-    "tanh": (5.5, 0, inf), "erf": (4, 4.5e-7, inf), "sin": (1.75, 0, 1e9), "cos": (1.75, 0, 1e9), "tan": (3.75, 0, 1e9), "asin": (3.5, 0, inf), "acos": (2.5, 0, inf),
+    "tanh": (5.5, 0, inf), "erf": (4, 4.5e-7, inf), "sin": (1.75, 0, inf), "cos": (1.75, 0, inf), "tan": (3.75, 0, inf), "asin": (3.5, 0, inf), "acos": (2.5, 0, inf),
     "atan": (3, 0, inf), "sinh": (3, 0, inf), "cosh": (3, 0, inf), "asinh": (3.5, 0, inf), "acosh": (3.5, 0, inf), "atanh": (3.5, 0, inf), "cbrt": (1, 0, inf),
     "rsqrt": (1.5, 0, inf),
 }
@@ -34,7 +34,7 @@ with tempfile.TemporaryDirectory() as folder:
     run = lambda *command: subprocess.run(command, check=True)
     open(path("f.mlir"), "w").write(mlir)
     open(path("m.c"), "w").write(c)
-    passes = "func.func(expand-math),canonicalize,cse,convert-vector-to-llvm,convert-math-to-llvm,convert-arith-to-llvm,convert-func-to-llvm,reconcile-unrealized-casts"
+    passes = "func.func(expand-math),canonicalize,cse,convert-scf-to-cf,convert-vector-to-llvm,convert-math-to-llvm,convert-arith-to-llvm,convert-func-to-llvm,convert-cf-to-llvm,reconcile-unrealized-casts"
     run(mlcOpt, f"--pass-pipeline=builtin.module({'func.func(expand-math),canonicalize,cse'})", path("f.mlir"), "-o", path("e.mlir"))
     run(llvm + "mlir-opt" if os.path.exists(llvm + "mlir-opt") else shutil.which("mlir-opt-22"), f"--pass-pipeline=builtin.module({passes.split(',', 3)[3]})", path("e.mlir"), "-o", path("l.mlir"))
     run(llvm + "mlir-translate" if os.path.exists(llvm + "mlir-translate") else shutil.which("mlir-translate-22"), "--mlir-to-llvmir", path("l.mlir"), "-o", path("f.ll"))

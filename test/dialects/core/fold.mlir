@@ -98,7 +98,7 @@ func.func @trainable() -> tensor<2xf32> {
 func.func @identities(%x: tensor<?x4xf32>) -> (tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>) {
   %c0 = arith.constant 0 : index
   %n = tensor.dim %x, %c0 : tensor<?x4xf32>
-  %zero = core.constant dense<0.0> : tensor<f32>
+  %zero = core.constant dense<-0.0> : tensor<f32>
   %zeros = core.broadcast %zero axes = [] sizes = [%n, 4] : tensor<f32> to tensor<?x4xf32>
   %0 = core.add %x, %zeros : tensor<?x4xf32>
   %1 = core.transpose %x permutation = [1, 0] : tensor<?x4xf32> to tensor<4x?xf32>
@@ -109,6 +109,24 @@ func.func @identities(%x: tensor<?x4xf32>) -> (tensor<?x4xf32>, tensor<?x4xf32>,
   %6 = core.reshape %x sizes = [4, %n] : tensor<?x4xf32> to tensor<4x?xf32>
   %7 = core.reshape %6 sizes = [%n, 4] : tensor<4x?xf32> to tensor<?x4xf32>
   return %0, %2, %3, %5, %7 : tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>, tensor<?x4xf32>
+}
+
+// x + 0 is +0 where x is -0, and so is x - -0: both stay. x + -0 and x - 0 are x, and so is an integer to which 0 is added.
+// CHECK-LABEL: func @zeros
+// CHECK-SAME: (%[[X:.*]]: tensor<4xf32>, %[[I:.*]]: tensor<4xi32>)
+// CHECK: %[[SUM:.*]] = core.add %[[X]]
+// CHECK: %[[DIFFERENCE:.*]] = core.sub %[[X]]
+// CHECK: return %[[SUM]], %[[X]], %[[X]], %[[DIFFERENCE]], %[[I]]
+func.func @zeros(%x: tensor<4xf32>, %i: tensor<4xi32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xi32>) {
+  %zero = core.constant dense<0.0> : tensor<4xf32>
+  %minus = core.constant dense<-0.0> : tensor<4xf32>
+  %none = core.constant dense<0> : tensor<4xi32>
+  %0 = core.add %x, %zero : tensor<4xf32>
+  %1 = core.add %minus, %x : tensor<4xf32>
+  %2 = core.sub %x, %zero : tensor<4xf32>
+  %3 = core.sub %x, %minus : tensor<4xf32>
+  %4 = core.add %none, %i : tensor<4xi32>
+  return %0, %1, %2, %3, %4 : tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xi32>
 }
 
 // broadcast(reshape(x) that adds dimensions of size 1) reads x

@@ -1,0 +1,203 @@
+"""What single operators give where formulas that are right elsewhere go wrong, against values of C, NumPy or ONNX Runtime."""
+import mlc_backend
+import numpy as np
+import onnx
+import onnx.parser
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+
+F32 = np.float32
+NAN, INF = np.nan, np.inf
+
+
+def model_of(text, opset=24, microsoft=False):
+    domains = f'"" : {opset}' + (', "com.microsoft" : 1' if microsoft else "")
+    return onnx.parser.parse_model(f"<ir_version: 10, opset_import: [{domains}]> g {text}")
+
+
+def run(tmp_path, model, *options, **feeds):
+    stem = tmp_path / f"m{len(list(tmp_path.iterdir()))}"  # a library that is loaded already would be loaded again
+    onnx.save(model, stem.with_suffix(".onnx"))
+    library = mlc_backend.compile_model(stem.with_suffix(".onnx"), stem.with_suffix(".so"), *options)
+    with mlc_backend.Library(library, threads=2) as library:
+        return list(library.run(feeds).values())
+
+
+def same(got, want):
+    """Equal with the signs of zeros; NaN where NaN is."""
+    np.testing.assert_array_equal(got, want)
+    numbers = ~np.isnan(want)
+    np.testing.assert_array_equal(np.signbit(got)[numbers], np.signbit(want)[numbers])
+
+
+EDGES = np.array([0.0, -0.0, 1, -2.5, INF, -INF, NAN, 1e-40, 3e38])
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("dtype", ["float", "double", "float16"])
+def test_constants_of_algebra(tmp_path, dtype):
+    """x + 0 is x but for -0, x - x is not 0 of infinity, and so on: what may be simplified must keep these."""
+    x = EDGES.astype({"float": F32, "double": np.float64, "float16": np.float16}[dtype])
+    cases = {"Add(x, p)": x + x.dtype.type(0), "Add(p, x)": x + x.dtype.type(0), "Add(x, m)": x + x.dtype.type(-0.0), "Sub(x, p)": x - x.dtype.type(0),
+             "Sub(x, m)": x - x.dtype.type(-0.0), "Sub(p, x)": x.dtype.type(0) - x, "Sub(m, x)": x.dtype.type(-0.0) - x, "Mul(x, p)": x * x.dtype.type(0),
+             "Mul(x, one)": x, "Mul(x, minus)": -x, "Div(x, one)": x, "Div(x, x)": x / x, "Sub(x, x)": x - x, "Pow(x, one)": x,
+             "Pow(x, p)": np.ones_like(x), "Max(x, x)": x, "Min(x, x)": x, "Add(x, x)": x + x, "Div(p, x)": x.dtype.type(0) / x}
+    outputs = ", ".join(f"{dtype}[n] y{i}" for i in range(len(cases)))
+    nodes = " ".join(f"y{i} = {text}" for i, text in enumerate(cases))
+    model = model_of(f"({dtype}[n] x) => ({outputs}) {{ {nodes} }}")
+    for name, value in {"p": 0.0, "m": -0.0, "one": 1.0, "minus": -1.0}.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value, x.dtype), name))
+    for text, got in zip(cases, run(tmp_path, model, x=x)):
+        same(got, cases[text])
+
+
+@pytest.mark.parametrize("dtype", ["float", "double", "float16"])
+def test_sine_of_large_numbers(tmp_path, dtype):
+    numpy_type = {"float": F32, "double": np.float64, "float16": np.float16}[dtype]
+    most = float(np.finfo(numpy_type).max)
+    x = np.concatenate([np.geomspace(0.1, most, 1000), -np.geomspace(1, most, 77), [0.0, -0.0, 2.0**51, 1e15, 1e16, 1e22]])
+    x = x[np.abs(x) <= most].astype(numpy_type)
+    text = f"({dtype}[n] x) => ({dtype}[n] s, {dtype}[n] c, {dtype}[n] t) {{ s = Sin(x) c = Cos(x) t = Tan(x) }}"
+    for got, function in zip(run(tmp_path, model_of(text), x=x), (np.sin, np.cos, np.tan)):
+        want = function(x.astype(np.float64))
+        np.testing.assert_allclose(got.astype(np.float64), want, rtol=4 * np.finfo(numpy_type).eps, atol=0)
+        np.testing.assert_array_equal(np.signbit(got), np.signbit(want))
+
+
+def test_sine_does_not_depend_on_its_neighbours(tmp_path):
+    """Large arguments take another way through the kernel: those that do not keep their bits."""
+    small = np.linspace(-1000, 1000, 64).astype(F32)
+    both = np.where(np.arange(64) % 5 == 0, F32(1e30), small).astype(F32)
+    model = model_of("(float[n] x) => (float[n] y) { y = Sin(x) }")
+    alone, mixed = run(tmp_path, model, x=small)[0], run(tmp_path, model, x=both)[0]
+    np.testing.assert_array_equal(alone[both == small], mixed[both == small])
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("dtype", ["float", "double"])
+def test_power(tmp_path, dtype):
+    """C's pow at all pairs of special values, with the exponent as an input and as a constant."""
+    numpy_type = F32 if dtype == "float" else np.float64
+    values = np.array([0.0, -0.0, 1, -1, 2, -2, 0.5, -0.5, 3, -3, 1.5, INF, -INF, NAN], numpy_type)
+    x, y = np.repeat(values, values.size), np.tile(values, values.size)
+    got, = run(tmp_path, model_of(f"({dtype}[n] x, {dtype}[n] y) => ({dtype}[n] z) {{ z = Pow(x, y) }}"), x=x, y=y)
+    want = np.power(x.astype(np.float64), y.astype(np.float64)).astype(numpy_type)
+    np.testing.assert_allclose(got, want, rtol=1e-6)
+    same(np.where(np.isfinite(want) & (want != 0), 1, got), np.where(np.isfinite(want) & (want != 0), 1, want))
+    exponents = [v for v in values if np.isfinite(v)]
+    outputs = ", ".join(f"{dtype}[n] z{i}" for i in range(len(exponents)))
+    constants = ", ".join(f"{dtype} e{i} = {{{v}}}" for i, v in enumerate(exponents))
+    nodes = " ".join(f"z{i} = Pow(x, e{i})" for i in range(len(exponents)))
+    for got, exponent in zip(run(tmp_path, model_of(f"({dtype}[n] x) => ({outputs}) <{constants}> {{ {nodes} }}"), x=values), exponents):
+        want = np.power(values.astype(np.float64), float(exponent)).astype(numpy_type)
+        np.testing.assert_allclose(got, want, rtol=1e-6)
+        special = ~np.isfinite(want) | (want == 0)
+        same(got[special], want[special])
+
+
+@pytest.mark.parametrize("dtype, numpy_type", [("int32", np.int32), ("uint8", np.uint8), ("int64", np.int64)])
+def test_comparison_of_integers_with_fractions(tmp_path, dtype, numpy_type):
+    """Shrink compares with -lambda and lambda: 0 lies between -0.5 and 0.5, 1 does not."""
+    x = np.arange(-4 if np.iinfo(numpy_type).min < 0 else 0, 5).astype(numpy_type)
+    for limit, bias in ((0.5, 0.0), (1.5, 0.0), (2.0, 1.0), (-0.5, 0.0), (1.5, 0.5), (300.0, 0.0)):
+        model = model_of(f"({dtype}[n] x) => ({dtype}[n] y) {{ y = Shrink<lambd = {limit}, bias = {bias}>(x) }}")
+        real = x.astype(np.float64)
+        want = np.where(real < -limit, real + bias, np.where(real > limit, real - bias, 0)).astype(numpy_type)
+        np.testing.assert_array_equal(run(tmp_path, model, x=x)[0], want)
+
+
+def attention(q, k, v, seen):
+    """softmax(q k' / 2) v over the keys that are seen; 0 where none is."""
+    weights = np.where(seen, np.exp(q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-1])), 0)
+    return weights / np.maximum(weights.sum(-1, keepdims=True), 1e-30) @ v
+
+
+def random(*shape):
+    return np.random.default_rng(3).uniform(-1, 1, shape).astype(F32)
+
+
+Q, K, V = random(2, 2, 3, 4), random(2, 2, 6, 4), random(2, 2, 6, 5)
+
+
+def attend(tmp_path, attributes="", dims="b,h", **more):
+    heads = dims.replace("h", "2")
+    codes = {np.dtype(np.int64): "int64", np.dtype(bool): "bool", np.dtype(F32): "float"}
+    declared = "".join(f", {codes[x.dtype]}[{','.join(map(str, x.shape))}] {n}" for n, x in more.items())
+    given = "q, k, v, m" if "m" in more else "q, k, v"
+    given += (', "", "", L' if "m" in more else ', "", "", "", L') if "L" in more else ""
+    text = (f"(float[{heads},s,4] q, float[{heads},t,4] k, float[{heads},t,5] v{declared}) => (float[{heads},s,5] y) "
+            f"{{ y = Attention{attributes}({given}) }}")
+    return run(tmp_path, model_of(text), q=Q, k=K, v=V, **more)[0]
+
+
+def test_causal_attention_with_lengths(tmp_path):
+    """The last query sees every key that is no padding, each before it one less; a query before the first key sees none."""
+    lengths = np.array([5, 2])
+    seen = np.arange(6) <= (lengths[:, None, None, None] - 3 + np.arange(3)[:, None])
+    got = attend(tmp_path, "<is_causal = 1>", L=lengths)
+    np.testing.assert_allclose(got, attention(Q, K, V, seen), rtol=1e-5, atol=1e-6)
+    assert (got[1, :, 0] == 0).all()
+
+
+def test_attention_with_lengths(tmp_path):
+    lengths = np.array([0, 4])
+    got = attend(tmp_path, L=lengths)
+    np.testing.assert_allclose(got, attention(Q, K, V, np.arange(6) < lengths[:, None, None, None]), rtol=1e-5, atol=1e-6)
+    assert (got[0] == 0).all()
+
+
+@pytest.mark.parametrize("isBool", [True, False])
+def test_attention_with_hidden_rows(tmp_path, isBool):
+    seen = np.array([[True, False, True, True, False, True], [False] * 6, [False] * 5 + [True]])
+    mask = seen if isBool else np.where(seen, 0, -INF).astype(F32)
+    got = attend(tmp_path, m=mask)
+    np.testing.assert_allclose(got, attention(Q, K, V, seen), rtol=1e-5, atol=1e-6)
+    assert (got[:, :, 1] == 0).all()
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "edge", "wrap"])
+def test_padding_that_crops(tmp_path, mode):
+    """What is cut off does not come back on the other side."""
+    x = np.arange(24, dtype=F32).reshape(4, 6)
+    model = model_of(f'(float[n,m] x) => (float[p,q] y) <int64[4] pads = {{-1, 2, 1, -2}}> {{ y = Pad<mode = "{mode}">(x, pads) }}')
+    want = np.pad(x[1:, :-2], [(0, 1), (2, 0)], mode=mode)
+    np.testing.assert_array_equal(run(tmp_path, model, x=x)[0], want)
+    np.testing.assert_array_equal(onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0], want)
+
+
+@pytest.mark.parametrize("height", [1, 4, 5, 7])
+def test_padding_to_a_multiple(tmp_path, height):
+    """(4 - h mod 4) mod 4: the size is arithmetic on sizes, a difference whose sign nobody knows included."""
+    text = """(float[b,3,h,w] x) => (float[b,3,p,w] y) <int64 two = {2}, int64 four = {4}, int64[1] zero = {0}, int64[6] none = {0, 0, 0, 0, 0, 0}> {
+      s = Shape(x) h = Gather(s, two) m = Mod(h, four) d = Sub(four, m) e = Mod(d, four) last = Unsqueeze(e, zero)
+      pads = Concat<axis = 0>(none, last, zero) y = Pad(x, pads) }"""
+    model, x = model_of(text, 17), random(2, 3, height, 2)
+    want = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
+    np.testing.assert_array_equal(run(tmp_path, model, x=x)[0], want)
+
+
+@pytest.mark.parametrize("length", [7, 16, 33])
+@pytest.mark.parametrize("onesided", [0, 1])
+def test_frames_of_an_open_signal(tmp_path, length, onesided):
+    x = random(2, length)
+    window = np.hanning(7).astype(F32)
+    text = (f"(float[b,n] x, float[7] w) => (float[b,f,k,2] y) <int64 step = {{3}}> {{ y = STFT<onesided = {onesided}>(x, step, w) }}")
+    frames = np.stack([x[:, i:i + 7] * window for i in range(0, length - 6, 3)], 1)
+    spectrum = (np.fft.rfft if onesided else np.fft.fft)(frames.astype(np.float64))
+    got = run(tmp_path, model_of(text, 17), x=x, w=window)[0]
+    np.testing.assert_allclose(got, np.stack([spectrum.real, spectrum.imag], -1), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("element, numpy_type", [("uint8", np.uint8), ("int8", np.int8), ("uint16", np.uint16), ("int16", np.int16)])
+def test_quantization_of_onnx_runtime(tmp_path, element, numpy_type):
+    """com.microsoft's QuantizeLinear and DequantizeLinear, which had 16 bits before the standard's."""
+    info = np.iinfo(numpy_type)
+    zero = (info.max + info.min) // 2
+    text = (f"(float[n,4] x) => ({element}[n,4] q, float[n,4] y) <float[4] scale = {{0.1, 0.02, 1.0, 0.5}}, "
+            f"{element}[4] zero = {{{zero}, {zero}, {zero}, {zero}}}> {{ q = com.microsoft.QuantizeLinear<axis = 1>(x, scale, zero) "
+            "y = com.microsoft.DequantizeLinear<axis = 1>(q, scale, zero) }")
+    model, x = model_of(text, 17, microsoft=True), random(5, 4) * 100
+    want = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})
+    for got, value in zip(run(tmp_path, model, x=x), want):
+        np.testing.assert_array_equal(got, value)
