@@ -72,6 +72,9 @@ mlir::LogicalResult decomposeOnnx(mlir::ModuleOp module, std::vector<Unsupported
 /// chosen stage as text ("-": standard output).
 mlir::LogicalResult compileModule(mlir::ModuleOp module, const CompileOptions &options, llvm::StringRef output);
 
+/// Every file that compileModule writes with these options, reports and stages aside.
+std::vector<std::string> outputsOf(const CompileOptions &options, llvm::StringRef output);
+
 /// A context with every dialect that the pipeline needs, multithreading off.
 void registerDialects(mlir::DialectRegistry &registry);
 

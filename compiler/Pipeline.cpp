@@ -11,7 +11,6 @@
 #include "compiler/StageClock.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
@@ -58,14 +57,10 @@ private:
   void save(StringRef name) {
     if (options.saveStages.empty())
       return;
-    std::error_code error = llvm::sys::fs::create_directories(options.saveStages);
     std::string path = llvm::formatv("{0}/{1,0+2}-{2}.mlir", options.saveStages, number++, name);
-    llvm::raw_fd_ostream os(path, error);
-    if (error) {
-      module.emitWarning() << path << ": " << error.message();
-      return;
-    }
-    module->print(os, OpPrintingFlags().elideLargeElementsAttrs(16).elideLargeResourceString(64).assumeVerified());
+    hasFailed |= mlir::failed(mlc::writeText(module, path, [&](llvm::raw_ostream &os) {
+      module->print(os, OpPrintingFlags().elideLargeElementsAttrs(16).elideLargeResourceString(64).assumeVerified());
+    }));
   }
 
   ModuleOp module;

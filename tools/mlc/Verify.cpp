@@ -3,12 +3,14 @@
 #include "Commands.h"
 #include "Inputs.h"
 #include "NodeWalk.h"
+#include "compiler/Emit/Files.h"
 #include "compiler/Import/Diagnostics.h"
 #include "compiler/Table.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 
 using namespace mlc;
@@ -291,15 +293,39 @@ std::string boundOptions(const ErrorBounds &bounds) {
   return text;
 }
 
+/// The folder of --save: made before the work, so that the work is not in vain, and gone again if nothing came into it.
+class SaveFolder {
+public:
+  explicit SaveFolder(StringRef folder) : path(folder) {
+    for (; !folder.empty() && !llvm::sys::fs::exists(folder); folder = llvm::sys::path::parent_path(folder))
+      missing.push_back(folder);
+  }
+  ~SaveFolder() {
+    for (StringRef folder : missing)
+      llvm::sys::fs::remove(folder); // which fails where there are files
+  }
+  llvm::Error make() const {
+    if (path.empty())
+      return llvm::Error::success();
+    if (llvm::Error error = makeFolder(path))
+      return error;
+    return checkOutput((path + "/node.onnx").str(), /*mayBeDevice=*/false);
+  }
+
+private:
+  StringRef path;
+  llvm::SmallVector<StringRef> missing; // the innermost first
+};
+
 /// DIR/node.onnx, DIR/x0.npy, DIR/y0.npy, ...; returns the command that shows the deviation again.
 llvm::Expected<std::string> saveReproducer(const Reproducer &reproducer, const CommandLine &line) {
   StringRef folder = line.save;
-  auto fail = [&](std::error_code code) { return llvm::createStringError("--save " + folder + ": " + code.message()); };
-  if (std::error_code code = llvm::sys::fs::create_directories(folder))
-    return fail(code);
   std::string model = (folder + "/node.onnx").str(), command = "mlc verify " + quoted(model);
-  if (std::error_code code = llvm::sys::fs::copy_file(reproducer.model, model))
-    return fail(code);
+  auto node = llvm::MemoryBuffer::getFile(reproducer.model);
+  if (!node)
+    return llvm::createStringError(reproducer.model + ": " + node.getError().message());
+  if (llvm::Error error = writeFile(model, (*node)->getBuffer()))
+    return std::move(error);
   for (auto &[name, tensor] : reproducer.inputs) {
     std::string path = (folder + "/" + name + ".npy").str();
     if (llvm::Error error = writeTensorFile(path, *tensor))
@@ -511,6 +537,9 @@ int mlc::verifyCommand(Arguments arguments) {
   auto scratch = ScratchFolder::make();
   if (!scratch)
     return report(scratch.takeError());
+  SaveFolder save(line.save);
+  if (llvm::Error error = save.make())
+    return report(std::move(error));
   auto start = std::chrono::steady_clock::now();
   Progress progress(line.isQuiet);
   auto verdict = Verification(line, *scratch, progress).run();
