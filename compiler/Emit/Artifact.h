@@ -93,8 +93,12 @@ struct Artifact {
   std::string manifest; // JSON text, see Manifest.cpp
 };
 
-/// A C identifier made of `name`, usable as a prefix and as a type's name.
-std::string toCIdentifier(llvm::StringRef name);
+/// A C identifier made of `name`, usable as a prefix and as a type's name. With `maybeMacro` it is none that looks like a macro, for
+/// names that stand alone in a header: parameters and fields.
+std::string toCIdentifier(llvm::StringRef name, bool maybeMacro = false);
+
+/// A hash of what a header declares: a header and a library with different ones do not fit.
+std::string signatureOf(const Artifact &artifact);
 
 /// mlc_dtype of an element type; 0 if the runtime has none.
 int32_t dtypeOf(mlir::Type element);

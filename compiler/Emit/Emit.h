@@ -19,6 +19,9 @@ std::vector<std::string> toUniqueIdentifiers(llvm::ArrayRef<std::string> names, 
 /// The text of the .json file beside the library.
 std::string writeManifest(const Artifact &artifact);
 
+/// The end of the symbol that the header calls to create an instance.
+std::string checkedCreate(const Artifact &artifact);
+
 /// The text of the .h file beside the library.
 std::string writeHeader(const Artifact &artifact, EmitKind kind);
 

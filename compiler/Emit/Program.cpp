@@ -278,6 +278,7 @@ private:
       addForward("output_shapes", module.getFunction("mlc.output_shapes"));
     }
     addForward("create", module.getFunction("mlc.create"));
+    addForward(mlc::checkedCreate(artifact), module.getFunction("mlc.create"));
     addForward("destroy", module.getFunction("mlc.destroy"));
     addForward("last_error", module.getFunction("mlc.last_error"));
     if (artifact.hasBoundedOutputs())
