@@ -48,7 +48,12 @@ private:
     std::string name = pass->getArgument().str();
     PassManager manager(module.getContext());
     add(manager, std::move(pass));
-    hasFailed = mlir::failed(manager.run(module));
+    // What a pass calls an error is one, also if the pass goes on: its module is not what it should be.
+    ScopedDiagnosticHandler handler(module.getContext(), [this](Diagnostic &diagnostic) {
+      hasFailed |= diagnostic.getSeverity() == DiagnosticSeverity::Error;
+      return failure(); // and is for the others, too
+    });
+    hasFailed |= mlir::failed(manager.run(module));
     save(name);
     return *this;
   }

@@ -167,6 +167,8 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
     }
     for (auto [name, parameter, gradient] : llvm::zip(llvm::make_first_range(values), variables, *gradients))
       buildUpdate(b, options, name, parameter, gradient, count, slots);
+    if (b.failed) // the builder has said why
+      return signalPassFailure();
 
     ret->setOperands(lossValue);
     step.setType(builder.getFunctionType(step.getArgumentTypes(), lossValue.getType()));
