@@ -49,6 +49,7 @@ struct CompileOptions {
   llvm::StringSet<> reports;                 // pages, see compiler/Report
   llvm::raw_ostream *reportStream = nullptr; // where they go
   StageClock *clock = nullptr;               // told which stage begins
+  bool keepsGoing = false;                   // importOnnx reports what it cannot read and leaves it out: for mlc check
   bool naiveKernels = false;                 // every kernel as plain loops: the reference that tests compare with
   TrainOptions train;
 };

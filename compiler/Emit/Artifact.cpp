@@ -225,7 +225,10 @@ FailureOr<mlc::Artifact> mlc::collectSignature(ModuleOp module, const CompileOpt
   Artifact artifact;
   auto model = module->getAttrOfType<StringAttr>("onnx.model");
   artifact.model = model ? model.str() : "";
-  artifact.name = toCIdentifier(options.name.empty() ? llvm::sys::path::stem(output) : StringRef(options.name));
+  StringRef stem = llvm::sys::path::stem(output);
+  if (stem != "lib" && stem != "library") // libmodel.a is the library of model, which -lmodel finds
+    stem.consume_front("lib");
+  artifact.name = toCIdentifier(options.name.empty() ? stem : StringRef(options.name));
   if (StringRef(artifact.name).starts_with("mlc")) // the runtime's own prefix
     artifact.name = "m_" + artifact.name;
   if (auto hash = module->getAttrOfType<StringAttr>("onnx.hash"))

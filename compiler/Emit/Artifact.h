@@ -26,6 +26,9 @@ inline constexpr llvm::StringLiteral kWeightsAttr = "mlc.weights", kWeightsBytes
                                      kDeviceImagesAttr = "mlc.device_images", kDeviceKernelsAttr = "mlc.device_kernels",
                                      kDeviceArchAttr = "mlc.device_arch";
 
+/// Where a library has its manifest, ended by a zero.
+inline constexpr llvm::StringLiteral kManifestSection = ".mlc_manifest";
+
 /// The symbolic dimensions of a model, in the order of mlc_call.dims: first occurrence over the arguments of @main, then of
 /// @train_step. A dynamic dimension without a name is a symbol of its own, called `<input>_dim<axis>`.
 struct DimSymbols {

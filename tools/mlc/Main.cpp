@@ -64,6 +64,11 @@ int main(int argc, char **argv) {
     return Usage;
   }
   llvm::StringRef name = arguments.front();
+  llvm::StringRef help = "--help";
+  if (name == "help" && arguments.size() == 2) { // mlc help COMMAND
+    arguments = {arguments[1], help};
+    name = arguments.front();
+  }
   if (name == "--help" || name == "-h" || name == "help") {
     printHelp(llvm::outs());
     return finish(Success);

@@ -130,6 +130,12 @@ std::optional<int> Options::parse(llvm::ArrayRef<StringRef> arguments) {
     }
     auto [name, text] = argument.split('=');
     bool hasText = name.size() != argument.size();
+    if (const Row *joined = find(argument.take_front(2));
+        joined && !find(name) && argument[1] != '-' && argument.size() > 2) {
+      name = argument.take_front(2); // -oFILE
+      text = argument.drop_front(2);
+      hasText = true;
+    }
     const Row *row = find(name);
     if (!row)
       return usageError("unknown option \"" + name + "\"" + nearest(name));
