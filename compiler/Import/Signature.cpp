@@ -121,6 +121,9 @@ private:
     Input input{value.name(), *element, {}};
     auto given = options.inputValues.find(value.name());
     bool hasShape = value.type().tensor_type().has_shape();
+    if (given != options.inputValues.end() && options.shapes.count(value.name()))
+      return emitError(location) << "--shape and --input-value are both given for \"" << value.name()
+                                 << "\": the value has its shape";
     if (given != options.inputValues.end()) {
       if (elementTypeOf(given->second.dtype, location.getContext()) != *element)
         return emitError(location) << "--input-value of \"" << value.name() << "\": element type "

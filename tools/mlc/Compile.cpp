@@ -68,51 +68,51 @@ struct CommandLine {
   CompileOptions compile;
   std::string reportFile;
   bool isQuiet = false;
-  std::string trainingOption; // the first one that was given without --train
 };
 
 void declareTraining(Options &options, CommandLine &line) {
   TrainOptions &train = line.compile.train;
-  auto note = [&line](StringRef name) {
-    if (line.trainingOption.empty())
-      line.trainingOption = name.str();
-  };
-  auto choice = [&](StringRef name, StringRef help, std::string &target, std::vector<std::string> choices) {
-    std::string list = llvm::join(choices, "|");
-    options.value(name, list, help, [&target, note, name, choices](StringRef text) -> std::optional<std::string> {
-      note(name);
-      if (!llvm::is_contained(choices, text))
-        return "expected one of " + llvm::join(choices, ", ");
-      target = text.str();
-      return std::nullopt;
-    });
-  };
-  auto number = [&](StringRef name, StringRef help, double &target) {
-    options.value(name, "NUMBER", help, [&target, note, name](StringRef text) -> std::optional<std::string> {
-      note(name);
-      double value;
-      if (text.getAsDouble(value) || !(value >= 0 && value <= 1e30))
-        return "expected a number of at least 0";
-      target = value;
-      return std::nullopt;
-    });
-  };
   options.heading("training");
   options.flag("--train", "also export train_step: loss, gradients and optimizer in the library", train.enabled);
-  choice("--loss", "what train_step minimises (default: cross_entropy)", train.loss, {"cross_entropy", "mse"});
-  choice("--optimizer", "how it updates the parameters (default: sgd)", train.optimizer, {"sgd", "adam"});
-  number("--learning-rate", "default: 0.05 for sgd, 0.001 for adam", train.learningRate);
-  number("--momentum", "of sgd (default: 0)", train.momentum);
+  options.choice("--loss", "what train_step minimises (default: cross_entropy)", train.loss, {"cross_entropy", "mse"});
+  options.choice("--optimizer", "how it updates the parameters (default: sgd)", train.optimizer, {"sgd", "adam"});
+  options.value("--learning-rate", "NUMBER", "above 0 (default: 0.05 for sgd, 0.001 for adam)",
+                [&train](StringRef text) -> std::optional<std::string> {
+                  double value;
+                  if (text.getAsDouble(value) || !(value > 0 && value <= 1e30))
+                    return "expected a number above 0";
+                  train.learningRate = value;
+                  return std::nullopt;
+                });
+  options.value("--momentum", "NUMBER", "of sgd (default: 0)", train.momentum, 0);
   options.value(
       "--trainable", "PATTERN",
       "initializers to train, by name, '*' matches anything; may be repeated (default: every floating-point one)",
-      [&train, note](StringRef text) -> std::optional<std::string> {
-        note("--trainable");
+      [&train](StringRef text) -> std::optional<std::string> {
         if (text.empty())
           return "expected a name or a pattern";
         train.trainable.push_back(text.str());
         return std::nullopt;
       });
+}
+
+/// Which option needs which.
+std::optional<int> checkNeeds(const Options &options, const CommandLine &line) {
+  const CompileOptions &compile = line.compile;
+  bool trains = compile.train.enabled;
+  return options.check({
+      {"--weights", isLibrary(compile.emit), "a library as output: -o FILE.so, FILE.a or FILE.o"},
+      {"--name", isLibrary(compile.emit) || compile.emit == EmitKind::Assembly,
+       "a library as output: -o FILE.so, FILE.a or FILE.o"},
+      {"--sysroot", compile.emit == EmitKind::Library, "a shared library as output, which alone is linked: -o FILE.so"},
+      {"--depfile", line.output != "-", "an output: -o FILE"},
+      {"--loss", trains, "--train"},
+      {"--optimizer", trains, "--train"},
+      {"--learning-rate", trains, "--train"},
+      {"--momentum", trains, "--train"},
+      {"--trainable", trains, "--train"},
+      {"--momentum", compile.train.optimizer == "sgd", "--optimizer=sgd"},
+  });
 }
 
 void declare(Options &options, CommandLine &line) {
@@ -315,12 +315,8 @@ int mlc::compileCommand(Arguments arguments) {
     return *code;
   if (auto error = chooseEmit(line))
     return options.usageError(*error);
-  if (!line.compile.weightsFile.empty() && !isLibrary(line.compile.emit))
-    return options.usageError("option --weights needs a library as output: -o FILE.so, FILE.a or FILE.o");
-  if (!line.depfile.empty() && line.output == "-")
-    return options.usageError("option --depfile needs an output: -o FILE");
-  if (!line.trainingOption.empty() && !line.compile.train.enabled)
-    return options.usageError("option " + line.trainingOption + " needs --train");
+  if (auto code = checkNeeds(options, line))
+    return *code;
   if (auto collision = findCollision(outputsOf(line), line.models))
     return options.usageError(*collision);
   if (llvm::Error error = checkOutputs(line)) {

@@ -178,36 +178,38 @@ static void printWeights(const Json &manifest) {
                << weights->getString("structure").value_or("") << '\n';
 }
 
-/// What only the library's own code tells: sizes for these dimensions.
-static int printForDims(llvm::StringRef path, const std::map<std::string, int64_t> &dims,
-                        const std::map<std::string, std::vector<int64_t>> &shapes) {
+/// What only the library's own code tells: the sizes of outputs and workspace for these dimensions.
+struct Sized {
+  std::vector<int64_t> dims; // of the symbols; -1: not given
+  std::string outputs, workspace;
+};
+
+static llvm::Expected<Sized> sizesOf(llvm::StringRef path, const std::map<std::string, int64_t> &dims,
+                                     const std::map<std::string, std::vector<int64_t>> &shapes) {
   auto loaded = loadLibrary(path);
   if (!loaded)
-    return fail(loaded.takeError());
+    return loaded.takeError();
   const mlc_model &model = **loaded;
-  auto sizes = bindDims(model, dims, shapes);
-  if (!sizes)
-    return fail(sizes.takeError());
-  auto &os = llvm::outs();
-  for (int i = 0; i < model.symbol_count; ++i)
-    if (sizes->at(i) >= 0)
-      os << "with         " << model.symbols[i] << " = " << sizes->at(i) << '\n';
-  if (auto unbound = llvm::find(*sizes, -1); unbound != sizes->end()) {
-    os << "workspace    depends on the dimensions; give --dim " << model.symbols[unbound - sizes->begin()] << "=1\n";
-    return Success;
-  }
-  std::vector<int64_t> shapesOfOutputs(1);
-  for (const mlc_value_info &output : llvm::ArrayRef(model.outputs, model.output_count))
-    shapesOfOutputs.resize(shapesOfOutputs.size() + output.rank);
-  if (mlc_status status = model.output_shapes(sizes->data(), shapesOfOutputs.data()))
-    return fail(statusError(model, nullptr, status, "output_shapes"));
-  const int64_t *next = shapesOfOutputs.data();
-  for (const mlc_value_info &output : llvm::ArrayRef(model.outputs, model.output_count)) {
-    os << "output       " << output.name << ": " << typeText(model, output, next) << '\n';
+  auto bound = bindDims(model, dims, shapes);
+  if (!bound)
+    return bound.takeError();
+  Sized sized{*bound, "", ""};
+  llvm::ArrayRef outputs(model.outputs, model.output_count);
+  std::vector<int64_t> sizes(1);
+  for (const mlc_value_info &output : outputs)
+    sizes.resize(sizes.size() + output.rank);
+  bool isKnown = !llvm::is_contained(*bound, -1);
+  if (mlc_status status = isKnown ? model.output_shapes(bound->data(), sizes.data()) : MLC_OK)
+    return statusError(model, nullptr, status, "output_shapes");
+  llvm::raw_string_ostream os(sized.outputs);
+  const int64_t *next = sizes.data();
+  for (const mlc_value_info &output : outputs) {
+    os << "output       " << output.name << ": " << typeText(model, output, isKnown ? next : nullptr) << '\n';
     next += output.rank;
   }
-  os << "workspace    " << model.workspace_size(sizes->data()) << " bytes\n";
-  return Success;
+  if (isKnown)
+    sized.workspace = std::to_string(model.workspace_size(bound->data())) + " bytes";
+  return sized;
 }
 
 static int describeLibrary(llvm::StringRef path, const std::map<std::string, int64_t> &dims,
@@ -221,18 +223,29 @@ static int describeLibrary(llvm::StringRef path, const std::map<std::string, int
   const Json *manifest = parsed->getAsObject();
   if (!manifest)
     return fail(llvm::createStringError(path + ": its manifest is no JSON object"));
+  Sized sized;
+  if (!dims.empty() || !shapes.empty()) {
+    auto found = sizesOf(path, dims, shapes);
+    if (!found)
+      return fail(found.takeError());
+    sized = std::move(*found);
+  }
   auto &os = llvm::outs();
   os << "library of the model " << manifest->getString("name").value_or("") << ", library interface "
      << manifest->getInteger("abi_version").value_or(0) << '\n';
   printMachine(*manifest, path);
-  const llvm::json::Array *symbols = manifest->getArray("symbols");
-  bool isOpen = symbols && !symbols->empty();
-  if (isOpen)
-    for (const llvm::json::Value &symbol : *symbols)
-      os << "dimension    " << printable(symbol.getAsString().value_or("")) << '\n';
+  std::string open; // a dimension without a size
+  if (const llvm::json::Array *symbols = manifest->getArray("symbols"))
+    for (auto [index, symbol] : llvm::enumerate(*symbols)) {
+      std::string name = printable(symbol.getAsString().value_or(""));
+      bool isGiven = index < sized.dims.size() && sized.dims[index] >= 0;
+      os << "dimension    " << name << (isGiven ? " = " + std::to_string(sized.dims[index]) : "") << '\n';
+      open = open.empty() && !isGiven ? name : open;
+    }
   printValues("input        ", *manifest, "inputs");
-  if (dims.empty() && shapes.empty())
+  if (sized.outputs.empty())
     printValues("output       ", *manifest, "outputs");
+  os << sized.outputs;
   if (const Json *training = manifest->getObject("training")) {
     printValues("parameter    ", *training, "parameters");
     printValues("train input  ", *training, "inputs");
@@ -240,14 +253,13 @@ static int describeLibrary(llvm::StringRef path, const std::map<std::string, int
   }
   printWeights(*manifest);
   printKernels(*manifest);
-  if (!dims.empty() || !shapes.empty())
-    return printForDims(path, dims, shapes);
   const Json *memory = manifest->getObject("memory");
   if (auto bytes = memory ? memory->getInteger("workspace_bytes") : std::nullopt)
     os << "workspace    " << *bytes << " bytes\n";
-  else if (isOpen)
-    os << "workspace    depends on the dimensions; give --dim "
-       << printable(symbols->front().getAsString().value_or("")) << "=1\n";
+  else if (!sized.workspace.empty())
+    os << "workspace    " << sized.workspace << '\n';
+  else if (!open.empty())
+    os << "workspace    depends on the dimensions; give --dim " << open << "=1\n";
   return Success;
 }
 
@@ -272,6 +284,10 @@ int mlc::infoCommand(Arguments arguments) {
   bool isModel = llvm::sys::path::extension(path) == ".onnx";
   if (isModel && (wantsManifest || !dims.empty() || !shapes.empty()))
     return options.usageError("--dim, --shape and --manifest are for libraries");
+  bool describes = !wantsManifest;
+  if (auto code = options.check({{"--dim", describes, "the description, not --manifest"},
+                                 {"--shape", describes, "the description, not --manifest"}}))
+    return *code;
   if (isModel)
     return describeModel(path);
   if (!wantsManifest)

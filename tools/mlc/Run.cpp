@@ -94,6 +94,8 @@ llvm::Expected<bool> run(const CommandLine &line) {
   for (auto &[name, path] : line.outputs) // before the work
     if (llvm::Error error = checkOutput(path, /*mayBeDevice=*/true))
       return std::move(error);
+  if (llvm::Error error = checkDevice(**model, line.device))
+    return std::move(error);
   if (llvm::Error error = runOnce(**model, line, *tensors))
     return std::move(error);
 
@@ -123,7 +125,7 @@ int mlc::runCommand(Arguments arguments) {
                   "Runs a compiled library once. Prints the outputs, or writes or compares those that options name.");
   options.positional("FILE.so", "a library made by mlc compile", line.libraries, 1, 1);
   options.heading("inputs");
-  line.inputs.declare(options, "");
+  line.inputs.declare(options, "", /*hasWeights=*/true);
   options.heading("outputs");
   options.value("--output", "[NAME=]@FILE.npy", "write an output to a file",
                 [&](StringRef text) { return readFileOption(text, line.outputs); });
@@ -139,6 +141,9 @@ int mlc::runCommand(Arguments arguments) {
                    "  mlc run digits.so --input random --dim batch=8\n"
                    "  mlc run digits.so --input @input_0.pb --expect @output_0.pb --rtol 1e-3");
   if (auto code = options.parse(arguments))
+    return *code;
+  if (auto code = options.check(
+          {{"--rtol", !line.expected.empty(), "--expect"}, {"--atol", !line.expected.empty(), "--expect"}}))
     return *code;
   auto isEqual = run(line);
   if (isEqual)
