@@ -383,9 +383,9 @@ std::vector<const NodeReport *> sortedNodes(const Verdict &verdict) {
   for (const NodeReport &node : verdict.walk.nodes)
     nodes.push_back(&node);
   auto rank = [](const NodeReport *node) {
-    return std::tuple(node->errors.isFine(), node->note.empty(), -node->errors.ofTolerance);
+    return std::tuple(node->errors.isFine(), node->note.empty(), -node->errors.ofTolerance, node); // of one vector
   };
-  llvm::stable_sort(nodes, [&](auto *a, auto *b) { return rank(a) < rank(b); });
+  llvm::sort(nodes, [&](auto *a, auto *b) { return rank(a) < rank(b); });
   return nodes;
 }
 
