@@ -2,6 +2,7 @@
 #include "compiler/Emit/Files.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/Process.h"
 #include "llvm/Support/Signals.h"
 #include <array>
@@ -152,7 +153,15 @@ Error mlc::OutputFiles::writeMapped(StringRef path, uint64_t bytes, function_ref
   std::string target = path.str();
   mappedOutput = target.c_str();
   llvm::scope_exit done([] { mappedOutput = nullptr; });
-  return write(files.back().temporary);
+  // The linker takes each % of a folder's name for a place of random characters: it gets the folder by its descriptor.
+  StringRef temporary = files.back().temporary, folder = sys::path::parent_path(temporary);
+  if (!folder.contains('%'))
+    return write(temporary);
+  int descriptorOfFolder = ::open(folder.str().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (descriptorOfFolder < 0)
+    return cannotWrite(path, lastError());
+  llvm::scope_exit closed([&] { close(descriptorOfFolder); });
+  return write(("/proc/self/fd/" + Twine(descriptorOfFolder) + "/" + sys::path::filename(temporary)).str());
 }
 
 Error mlc::OutputFiles::keep() {

@@ -96,7 +96,8 @@ public:
               artifact.outputs);
     if (artifact.trainable)
       writeTraining();
-    os << "/** What went wrong last on this handle; null: in this thread's last failed create. Never null. */\n";
+    os << "/** What went wrong last on this handle; null: in this thread's last failed call without one. Never null. "
+          "*/\n";
     os << formatv("const char *{0}_last_error(const {0} *handle);\n\n", name);
     os << "/** The reflective table of this model (see mlc_model). */\n";
     os << formatv("const mlc_model *{0}_mlc_model_v1(void);\n", name);

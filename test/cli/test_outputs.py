@@ -121,6 +121,19 @@ def test_library_does_not_replace_a_pipe(mlc, folders, output):
     assert (folders[0] / output).is_fifo()
 
 
+@pytest.mark.parametrize("output", OUTPUTS[:4])
+def test_names_with_special_characters(mlc, digits, folders, output):
+    folder = folders[0] / "100% of a 'name'"
+    folder.mkdir()
+    done = run(mlc, "compile", digits, "-o", folder / f"%1 {output}")
+    assert done.returncode == 0, done.stderr
+    made = {f"%1 {output}"} | ({"%1 x.h", "%1 x.json"} if output != "x.weights" else set())
+    assert set(os.listdir(folder)) == made
+    if output == "x.so":
+        done = run(mlc, "run", folder / "%1 x.so", "--input", "random", "--dim", "batch=1", "--output", f"@{folder}/%.npy")
+        assert done.returncode == 0 and set(os.listdir(folder)) == made | {"%.npy"}, done.stderr
+
+
 @pytest.mark.parametrize("options, message", [
     ("-o x.so --weights=x.json", "two outputs are the same file: x.json"),
     ("-o x.so --depfile=x.h", "two outputs are the same file: x.h"),
