@@ -1,12 +1,13 @@
 # mlc_add_model(<target> <model.onnx>
 #               [STATIC | SHARED] [NAME <name>]
-#               [DIM <dimension>=<size>...] [SHAPE <input>=<1x3x224x224>...] [CPU <cpu>]
+#               [DIM <dimension>=<size>...] [SHAPE <input>=<1x3x224x224>...] [CPU <cpu>] [TRIPLE <triple>]
 #               [TRAIN [LOSS <loss>] [OPTIMIZER <optimizer>] [LEARNING_RATE <number>] [TRAINABLE <pattern>...]]
 #               [OPTIONS <option>...] [DEPENDS <file>...])
 #
 # Adds a library of the compiled model: link to it and include "<name>.h". NAME, which begins every symbol, is the target's
 # name as a C identifier unless it is given. STATIC is the default unless BUILD_SHARED_LIBS is on. CPU is the oldest CPU that
-# the library must run on; the default is the machine that compiles. OPTIONS are further ones of `mlc compile`, and DEPENDS
+# the library must run on; the default is the machine that compiles, and when cross-compiling any of the triple. TRIPLE is
+# the machine that the project's C or C++ compiler makes code for, unless it is given. OPTIONS are further ones of `mlc compile`, and DEPENDS
 # names files that they mention. The model is compiled when the application is built, and again when the model, a file
 # with its external data, or mlc has changed.
 #
@@ -17,8 +18,42 @@ if(CMAKE_VERSION VERSION_LESS 3.20)
 endif()
 cmake_policy(VERSION 3.20...3.25)  # of this file alone: depfiles with Ninja
 
+# The triple for mlc, empty where it is this machine's; `cpu` is set where native code would be wrong.
+function(mlc_find_triple target triple_variable cpu_variable)
+  set(language C)
+  if(NOT CMAKE_C_COMPILER_LOADED)
+    set(language CXX)
+  endif()
+  set(triple "${CMAKE_${language}_COMPILER_TARGET}")
+  if(NOT triple AND CMAKE_${language}_COMPILER_LOADED)
+    separate_arguments(flags UNIX_COMMAND "${CMAKE_${language}_COMPILER_ARG1} ${CMAKE_${language}_FLAGS}")
+    execute_process(COMMAND "${CMAKE_${language}_COMPILER}" ${flags} -dumpmachine
+      OUTPUT_VARIABLE triple ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
+  endif()
+  if(NOT triple)
+    set(triple "${CMAKE_SYSTEM_PROCESSOR}-linux-gnu")
+  endif()
+  string(REGEX MATCH "^[^-]+" architecture "${triple}")
+  set(host "${CMAKE_HOST_SYSTEM_PROCESSOR}")
+  foreach(variable architecture host)
+    string(REGEX REPLACE "^(arm64|ARM64)$" "aarch64" ${variable} "${${variable}}")
+    string(REGEX REPLACE "^(amd64|AMD64)$" "x86_64" ${variable} "${${variable}}")
+  endforeach()
+  if(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux" OR NOT architecture MATCHES "^(x86_64|aarch64)$" OR triple MATCHES "musl|android"
+      OR (CMAKE_SIZEOF_VOID_P AND NOT CMAKE_SIZEOF_VOID_P EQUAL 8))
+    message(FATAL_ERROR "mlc_add_model(${target}): the project is compiled for ${CMAKE_SYSTEM_NAME}, ${triple}; mlc has "
+      "x86_64-linux-gnu and aarch64-linux-gnu (64 bits). TRIPLE says which of them to use")
+  endif()
+  set(${triple_variable} "" PARENT_SCOPE)
+  set(${cpu_variable} "" PARENT_SCOPE)
+  if(CMAKE_CROSSCOMPILING OR NOT architecture STREQUAL host)
+    set(${triple_variable} "${architecture}-linux-gnu" PARENT_SCOPE)
+    set(${cpu_variable} generic PARENT_SCOPE)
+  endif()
+endfunction()
+
 function(mlc_add_model target model)
-  cmake_parse_arguments(PARSE_ARGV 2 ARG "STATIC;SHARED;TRAIN" "NAME;CPU;LOSS;OPTIMIZER;LEARNING_RATE"
+  cmake_parse_arguments(PARSE_ARGV 2 ARG "STATIC;SHARED;TRAIN" "NAME;CPU;TRIPLE;LOSS;OPTIMIZER;LEARNING_RATE"
     "DIM;SHAPE;TRAINABLE;OPTIONS;DEPENDS")
   if(ARG_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "mlc_add_model(${target}): unknown argument ${ARG_UNPARSED_ARGUMENTS}")
@@ -46,8 +81,16 @@ function(mlc_add_model target model)
   set(name "${identifier}")
   get_filename_component(model "${model}" ABSOLUTE)
 
+  if(NOT DEFINED ARG_TRIPLE)
+    mlc_find_triple(${target} ARG_TRIPLE cpu)
+    if(cpu AND NOT DEFINED ARG_CPU)
+      set(ARG_CPU "${cpu}")
+    endif()
+  endif()
+
+  get_property(executable GLOBAL PROPERTY MLC_EXECUTABLE)
   set(options "--name=${name}")
-  foreach(option DIM SHAPE TRAINABLE CPU LOSS OPTIMIZER LEARNING_RATE)
+  foreach(option DIM SHAPE TRAINABLE CPU TRIPLE LOSS OPTIMIZER LEARNING_RATE)
     string(TOLOWER "--${option}" flag)
     string(REPLACE "_" "-" flag "${flag}")
     foreach(value IN LISTS ARG_${option})
@@ -63,8 +106,8 @@ function(mlc_add_model target model)
   set(object "${folder}/${name}.o")
   set(header "${folder}/${name}.h")
   add_custom_command(OUTPUT "${object}" "${header}" "${folder}/${name}.json"
-    COMMAND "${MLC_EXECUTABLE}" compile "${model}" -o "${object}" "--depfile=${object}.d" ${options} ${ARG_OPTIONS}
-    DEPENDS "${model}" "${MLC_EXECUTABLE}" ${ARG_DEPENDS}
+    COMMAND "${executable}" compile "${model}" -o "${object}" "--depfile=${object}.d" ${options} ${ARG_OPTIONS}
+    DEPENDS "${model}" "${executable}" ${ARG_DEPENDS}
     DEPFILE "${object}.d"
     COMMENT "Compiling ${model} into ${target}"
     VERBATIM)

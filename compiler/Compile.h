@@ -49,6 +49,7 @@ struct CompileOptions {
   llvm::StringSet<> reports;                 // pages, see compiler/Report
   llvm::raw_ostream *reportStream = nullptr; // where they go
   StageClock *clock = nullptr;               // told which stage begins
+  bool keepsGoing = false;                   // importOnnx reports what it cannot read and leaves it out: for mlc check
   bool naiveKernels = false;                 // every kernel as plain loops: the reference that tests compare with
   TrainOptions train;
 };
@@ -71,6 +72,9 @@ mlir::LogicalResult decomposeOnnx(mlir::ModuleOp module, std::vector<Unsupported
 /// Runs the whole pipeline on an imported module and writes `output` (and the header and manifest beside it), or the
 /// chosen stage as text ("-": standard output).
 mlir::LogicalResult compileModule(mlir::ModuleOp module, const CompileOptions &options, llvm::StringRef output);
+
+/// Every file that compileModule writes with these options, reports and stages aside.
+std::vector<std::string> outputsOf(const CompileOptions &options, llvm::StringRef output);
 
 /// A context with every dialect that the pipeline needs, multithreading off.
 void registerDialects(mlir::DialectRegistry &registry);

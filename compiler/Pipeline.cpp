@@ -11,7 +11,6 @@
 #include "compiler/StageClock.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
@@ -49,7 +48,12 @@ private:
     std::string name = pass->getArgument().str();
     PassManager manager(module.getContext());
     add(manager, std::move(pass));
-    hasFailed = mlir::failed(manager.run(module));
+    // What a pass calls an error is one, also if the pass goes on: its module is not what it should be.
+    ScopedDiagnosticHandler handler(module.getContext(), [this](Diagnostic &diagnostic) {
+      hasFailed |= diagnostic.getSeverity() == DiagnosticSeverity::Error;
+      return failure(); // and is for the others, too
+    });
+    hasFailed |= mlir::failed(manager.run(module));
     save(name);
     return *this;
   }
@@ -58,14 +62,10 @@ private:
   void save(StringRef name) {
     if (options.saveStages.empty())
       return;
-    std::error_code error = llvm::sys::fs::create_directories(options.saveStages);
     std::string path = llvm::formatv("{0}/{1,0+2}-{2}.mlir", options.saveStages, number++, name);
-    llvm::raw_fd_ostream os(path, error);
-    if (error) {
-      module.emitWarning() << path << ": " << error.message();
-      return;
-    }
-    module->print(os, OpPrintingFlags().elideLargeElementsAttrs(16).elideLargeResourceString(64).assumeVerified());
+    hasFailed |= mlir::failed(mlc::writeText(module, path, [&](llvm::raw_ostream &os) {
+      module->print(os, OpPrintingFlags().elideLargeElementsAttrs(16).elideLargeResourceString(64).assumeVerified());
+    }));
   }
 
   ModuleOp module;

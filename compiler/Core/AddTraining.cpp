@@ -33,16 +33,22 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
       patterns.push_back(std::move(*pattern));
     }
     llvm::MapVector<StringRef, ElementsAttr> result;
+    SmallVector<bool> isUsed(patterns.size());
     main.walk([&](ConstantOp op) {
       if (!op.getName() || !isa<FloatType>(op.getValue().getElementType()))
         return;
-      if (patterns.empty() ||
-          llvm::any_of(patterns, [&](const llvm::GlobPattern &p) { return p.match(*op.getName()); }))
+      bool matches = patterns.empty();
+      for (auto [pattern, used] : llvm::zip_equal(patterns, isUsed))
+        if (pattern.match(*op.getName()))
+          matches = used = true;
+      if (matches)
         result.insert({*op.getName(), op.getValue()});
     });
+    for (auto [text, used] : llvm::zip(trainable, isUsed))
+      if (!used)
+        return main.emitError("--trainable: no floating-point initializer of the model matches '") << text << "'";
     if (result.empty())
-      return main.emitError("--train: the model has no trainable initializer")
-             << (patterns.empty() ? "" : " that matches --trainable");
+      return main.emitError("--train: the model has no trainable initializer");
     return result;
   }
 
@@ -171,6 +177,8 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
     }
     for (auto [name, parameter, gradient] : llvm::zip(llvm::make_first_range(values), variables, *gradients))
       buildUpdate(b, options, name, parameter, gradient, count, slots);
+    if (b.failed) // the builder has said why
+      return signalPassFailure();
 
     ret->setOperands(lossValue);
     step.setType(builder.getFunctionType(step.getArgumentTypes(), lossValue.getType()));

@@ -28,15 +28,20 @@ void mlc::core::buildUpdate(CoreBuilder &b, const OptimizerOptions &options, Str
     assign(name, w - direction * options.learningRate);
     return;
   }
-  Expr m = readSlot(b, name, "exp_avg", type, slots) * options.beta1 + g * (1.0 - options.beta1);
-  Expr v = readSlot(b, name, "exp_avg_sq", type, slots) * options.beta2 + (g * g) * (1.0 - options.beta2);
+  // Squares of small gradients, and epsilon, are nothing in 16 bits: there the moments are float32.
+  Type element = type.getElementType(), wide = element.getIntOrFloatBitWidth() < 32 ? b.builder.getF32Type() : element;
+  auto momentType = RankedTensorType::get(type.getShape(), wide);
+  Expr wideGradient = b.cast(g, wide), count = b.cast(step, wide);
+  Expr m = readSlot(b, name, "exp_avg", momentType, slots) * options.beta1 + wideGradient * (1.0 - options.beta1);
+  Expr v = readSlot(b, name, "exp_avg_sq", momentType, slots) * options.beta2 +
+           (wideGradient * wideGradient) * (1.0 - options.beta2);
   assign(name + ".exp_avg", m);
   assign(name + ".exp_avg_sq", v);
   // 1 - beta^t for the whole tensor, once.
-  auto correction = [&](double beta) { return 1.0 - b.binary("pow", b.splatLike(beta, step), step); };
+  auto correction = [&](double beta) { return 1.0 - b.binary("pow", b.splatLike(beta, count), count); };
   Expr rate = options.learningRate / correction(options.beta1);
   Expr denominator = b.sqrt(v / correction(options.beta2)) + options.epsilon;
-  assign(name, w - rate * (m / denominator));
+  assign(name, b.cast(b.cast(w, wide) - rate * (m / denominator), element));
 }
 
 /// The number of elements along the given dimensions, as a scalar tensor.

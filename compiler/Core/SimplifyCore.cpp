@@ -227,6 +227,21 @@ struct FoldConstants : RewritePattern {
   }
 };
 
+/// op(...) : tensor<0x...> -> constant without elements: nothing behind it has to cope with sizes that are 0.
+struct DropEmpty : RewritePattern {
+  explicit DropEmpty(MLIRContext *context) : RewritePattern(MatchAnyOpTypeTag(), /*benefit=*/100, context) {}
+  LogicalResult matchAndRewrite(Operation *op, PatternRewriter &rewriter) const override {
+    if (!isa<CoreDialect>(op->getDialect()) || isa<ConstantOp>(op) || op->getNumResults() != 1 || op->getNumRegions() ||
+        !isMemoryEffectFree(op))
+      return failure();
+    auto type = dyn_cast<RankedTensorType>(op->getResult(0).getType());
+    if (!type || !type.hasStaticShape() || type.getNumElements() != 0)
+      return failure();
+    rewriter.replaceOpWithNewOp<ConstantOp>(op, DenseElementsAttr::get(type, ArrayRef<Attribute>()));
+    return success();
+  }
+};
+
 struct SimplifyCore : mlc::impl::SimplifyCoreBase<SimplifyCore> {
   void runOnOperation() override {
     MLIRContext *context = &getContext();
@@ -234,7 +249,7 @@ struct SimplifyCore : mlc::impl::SimplifyCoreBase<SimplifyCore> {
     getOperation().walk([](ConstantOp op) { op.removeNameAttr(); });
     RewritePatternSet patterns(context);
     patterns.add<ScaleIntoWeights, ScaleBelowShift, DivideByConstant, JoinShifts<AddOp>, JoinShifts<SubOp>,
-                 UnitDimsBelow, FoldConstants>(context);
+                 UnitDimsBelow, DropEmpty, FoldConstants>(context);
     for (Dialect *dialect : context->getLoadedDialects())
       dialect->getCanonicalizationPatterns(patterns);
     for (RegisteredOperationName op : context->getRegisteredOperations())

@@ -5,7 +5,9 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/xxhash.h"
 
 using namespace mlir;
 
@@ -13,102 +15,45 @@ namespace {
 
 constexpr StringLiteral nameAttr = "onnx.name", dimsAttr = "onnx.dims";
 
-/// Words that cannot name a type, a parameter or a field in both C and C++, and `main`.
+// clang-format off: one word a line would be pages
+/// Words that cannot name a type, a parameter or a field: keywords of C and C++, types that headers use, and `main`.
+constexpr StringLiteral keywords[] = {
+      "alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch",
+      "char", "char16_t", "char32_t", "char8_t", "class", "co_await", "co_return", "co_yield", "compl", "concept",
+      "const", "const_cast", "consteval", "constexpr", "constinit", "continue", "contract_assert", "decltype",
+      "default", "delete", "do", "double", "dynamic_cast", "else", "enum", "explicit", "export", "extern", "false",
+      "float", "for", "friend", "goto", "if", "inline", "int", "int16_t", "int32_t", "int64_t", "int8_t", "long",
+      "main", "mutable", "namespace", "new", "noexcept", "not", "not_eq", "nullptr", "nullptr_t", "operator", "or",
+      "or_eq", "private", "protected", "ptrdiff_t", "public", "register", "reinterpret_cast", "requires", "restrict",
+      "return", "short", "signed", "size_t", "sizeof", "static", "static_assert", "static_cast", "struct", "switch",
+      "template", "this", "thread_local", "throw", "true", "try", "typedef", "typeid", "typename", "typeof",
+      "typeof_unqual", "uint16_t", "uint32_t", "uint64_t", "uint8_t", "union", "unsigned", "using", "virtual", "void",
+      "volatile", "wchar_t", "while", "xor", "xor_eq",
+};
+/// Macros that do not look like macros (see looksLikeMacro), or that a library could be named after: of the compilers, the standard
+/// headers and POSIX.
+constexpr StringLiteral macros[] = {
+      "I", "NULL", "EOF", "NAN", "INFINITY", "HUGE_VAL", "BUFSIZ", "EDOM", "ERANGE", "EILSEQ", "NDEBUG", "DOMAIN",
+      "SING", "OVERFLOW", "UNDERFLOW", "PLOSS", "TLOSS", "errno", "stdin", "stdout", "stderr", "unix", "linux", "i386",
+      "complex", "imaginary", "noreturn", "math_errhandling", "environ", "st_atime", "st_mtime", "st_ctime",
+      "sa_handler", "sa_sigaction", "sched_priority", "s6_addr", "s6_addr16", "s6_addr32", "si_addr", "si_addr_lsb",
+      "si_arch", "si_band", "si_call_addr", "si_fd", "si_int", "si_lower", "si_overrun", "si_pid", "si_pkey", "si_ptr",
+      "si_status", "si_stime", "si_syscall", "si_timerid", "si_uid", "si_upper", "si_utime", "si_value",
+      "sigev_notify_attributes", "sigev_notify_function",
+};
+// clang-format on
+
 bool isReserved(StringRef name) {
-  static constexpr StringLiteral words[] = {"alignas",
-                                            "alignof",
-                                            "and",
-                                            "and_eq",
-                                            "asm",
-                                            "auto",
-                                            "bitand",
-                                            "bitor",
-                                            "bool",
-                                            "break",
-                                            "case",
-                                            "catch",
-                                            "char",
-                                            "class",
-                                            "compl",
-                                            "concept",
-                                            "const",
-                                            "consteval",
-                                            "constexpr",
-                                            "constinit",
-                                            "const_cast",
-                                            "continue",
-                                            "co_await",
-                                            "co_return",
-                                            "co_yield",
-                                            "decltype",
-                                            "default",
-                                            "delete",
-                                            "do",
-                                            "double",
-                                            "dynamic_cast",
-                                            "else",
-                                            "enum",
-                                            "explicit",
-                                            "export",
-                                            "extern",
-                                            "false",
-                                            "float",
-                                            "for",
-                                            "friend",
-                                            "goto",
-                                            "if",
-                                            "inline",
-                                            "int",
-                                            "long",
-                                            "main",
-                                            "mutable",
-                                            "namespace",
-                                            "new",
-                                            "noexcept",
-                                            "not",
-                                            "not_eq",
-                                            "nullptr",
-                                            "operator",
-                                            "or",
-                                            "or_eq",
-                                            "private",
-                                            "protected",
-                                            "public",
-                                            "register",
-                                            "reinterpret_cast",
-                                            "requires",
-                                            "restrict",
-                                            "return",
-                                            "short",
-                                            "signed",
-                                            "sizeof",
-                                            "static",
-                                            "static_assert",
-                                            "static_cast",
-                                            "struct",
-                                            "switch",
-                                            "template",
-                                            "this",
-                                            "thread_local",
-                                            "throw",
-                                            "true",
-                                            "try",
-                                            "typedef",
-                                            "typeid",
-                                            "typename",
-                                            "typeof",
-                                            "union",
-                                            "unsigned",
-                                            "using",
-                                            "virtual",
-                                            "void",
-                                            "volatile",
-                                            "wchar_t",
-                                            "while",
-                                            "xor",
-                                            "xor_eq"};
-  return llvm::is_contained(words, name) || name.starts_with("__") ||
+  return llvm::is_contained(keywords, name) || llvm::is_contained(macros, name) || name.starts_with("__") ||
          (name.size() > 1 && name[0] == '_' && isupper(name[1]));
+}
+
+/// As all macros of the standard headers do that are not in the table: INT_MAX, PRId64, L_tmpnam, M_PIf, E2BIG, atomic_load. Single
+/// letters do not: N is the usual name of a dimension.
+bool looksLikeMacro(StringRef name) {
+  bool hasLower = llvm::any_of(name, llvm::isLower);
+  return name.starts_with("atomic_") || (name.size() > 1 && llvm::isUpper(name[0]) &&
+                                         (llvm::isUpper(name[1]) || name[1] == '_' || (name.size() > 2 && !hasLower)));
 }
 
 /// Name and symbol of a dynamic dimension; named by its place if the model does not name it.
@@ -197,13 +142,34 @@ std::optional<int64_t> integer(Operation *op, StringRef attribute) {
 
 } // namespace
 
-std::string mlc::toCIdentifier(StringRef name) {
+std::string mlc::toCIdentifier(StringRef name, bool maybeMacro) {
   std::string identifier;
   for (char c : name)
     identifier += llvm::isAlnum(c) ? c : '_';
   if (identifier.empty() || llvm::isDigit(identifier[0]))
     identifier = "m" + identifier;
-  return isReserved(identifier) ? "m_" + identifier : identifier;
+  return isReserved(identifier) || (maybeMacro && looksLikeMacro(identifier)) ? "m_" + identifier : identifier;
+}
+
+std::string mlc::signatureOf(const Artifact &artifact) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << MLC_ABI_VERSION;
+  auto add = [&](ArrayRef<ValueInfo> infos) {
+    os << '\n';
+    for (const ValueInfo &info : infos) {
+      os << info.name << '\0' << info.dtype;
+      for (const DimInfo &dim : info.dims)
+        os << ' ' << dim.value << ' ' << dim.symbol << ' ' << dim.isBounded << ' ' << dim.bound;
+    }
+  };
+  for (const std::string &symbol : artifact.symbols)
+    os << '\0' << symbol;
+  for (ArrayRef<ValueInfo> infos :
+       {ArrayRef(artifact.inputs), ArrayRef(artifact.outputs), ArrayRef(artifact.trainInputs),
+        ArrayRef(artifact.trainOutputs), ArrayRef(artifact.params)})
+    add(infos);
+  return llvm::formatv("{0:x-16}", llvm::xxh3_64bits(StringRef(text))).str();
 }
 
 int32_t mlc::dtypeOf(Type element) {
@@ -259,7 +225,10 @@ FailureOr<mlc::Artifact> mlc::collectSignature(ModuleOp module, const CompileOpt
   Artifact artifact;
   auto model = module->getAttrOfType<StringAttr>("onnx.model");
   artifact.model = model ? model.str() : "";
-  artifact.name = toCIdentifier(options.name.empty() ? llvm::sys::path::stem(output) : StringRef(options.name));
+  StringRef stem = llvm::sys::path::stem(output);
+  if (stem != "lib" && stem != "library") // libmodel.a is the library of model, which -lmodel finds
+    stem.consume_front("lib");
+  artifact.name = toCIdentifier(options.name.empty() ? stem : StringRef(options.name));
   if (StringRef(artifact.name).starts_with("mlc")) // the runtime's own prefix
     artifact.name = "m_" + artifact.name;
   if (auto hash = module->getAttrOfType<StringAttr>("onnx.hash"))

@@ -26,6 +26,9 @@ inline constexpr llvm::StringLiteral kWeightsAttr = "mlc.weights", kWeightsBytes
                                      kDeviceImagesAttr = "mlc.device_images", kDeviceKernelsAttr = "mlc.device_kernels",
                                      kDeviceArchAttr = "mlc.device_arch";
 
+/// Where a library has its manifest, ended by a zero.
+inline constexpr llvm::StringLiteral kManifestSection = ".mlc_manifest";
+
 /// The symbolic dimensions of a model, in the order of mlc_call.dims: first occurrence over the arguments of @main, then of
 /// @train_step. A dynamic dimension without a name is a symbol of its own, called `<input>_dim<axis>`.
 struct DimSymbols {
@@ -93,8 +96,12 @@ struct Artifact {
   std::string manifest; // JSON text, see Manifest.cpp
 };
 
-/// A C identifier made of `name`, usable as a prefix and as a type's name.
-std::string toCIdentifier(llvm::StringRef name);
+/// A C identifier made of `name`, usable as a prefix and as a type's name. With `maybeMacro` it is none that looks like a macro, for
+/// names that stand alone in a header: parameters and fields.
+std::string toCIdentifier(llvm::StringRef name, bool maybeMacro = false);
+
+/// A hash of what a header declares: a header and a library with different ones do not fit.
+std::string signatureOf(const Artifact &artifact);
 
 /// mlc_dtype of an element type; 0 if the runtime has none.
 int32_t dtypeOf(mlir::Type element);

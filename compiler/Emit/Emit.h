@@ -19,6 +19,9 @@ std::vector<std::string> toUniqueIdentifiers(llvm::ArrayRef<std::string> names, 
 /// The text of the .json file beside the library.
 std::string writeManifest(const Artifact &artifact);
 
+/// The end of the symbol that the header calls to create an instance.
+std::string checkedCreate(const Artifact &artifact);
+
 /// The text of the .h file beside the library.
 std::string writeHeader(const Artifact &artifact, EmitKind kind);
 
@@ -34,10 +37,7 @@ void optimize(llvm::Module &module, llvm::TargetMachine &machine);
 mlir::LogicalResult emit(mlir::ModuleOp module, Artifact &artifact, const CpuTarget &target, EmitKind kind,
                          llvm::StringRef output, llvm::function_ref<void()> onOptimized);
 
-/// Closes a stream and tells what went wrong since it was opened.
-llvm::Error closeFile(llvm::raw_fd_ostream &os, llvm::StringRef path);
-
-/// Opens `output` for text ("-": standard output), calls `write`, and diagnoses what fails.
+/// Writes `output` as text ("-": standard output) and diagnoses what fails.
 mlir::LogicalResult writeText(mlir::ModuleOp module, llvm::StringRef output,
                               llvm::function_ref<void(llvm::raw_ostream &)> write);
 

@@ -96,7 +96,8 @@ public:
               artifact.outputs);
     if (artifact.trainable)
       writeTraining();
-    os << "/** What went wrong last on this handle; null: in this thread's last failed create. Never null. */\n";
+    os << "/** What went wrong last on this handle; null: in this thread's last failed call without one. Never null. "
+          "*/\n";
     os << formatv("const char *{0}_last_error(const {0} *handle);\n\n", name);
     os << "/** The reflective table of this model (see mlc_model). */\n";
     os << formatv("const mlc_model *{0}_mlc_model_v1(void);\n", name);
@@ -139,8 +140,12 @@ private:
          << (hasDims() ? ", which output_shapes tells" : "") << "; data is dense at the size. */\n";
       os << formatv("mlc_status {0}_result_shapes({0} *handle, int64_t *shapes);\n\n", name);
     }
-    os << "/** Makes an instance; `options` may be null. */\n"
-       << formatv("mlc_status {0}_create(const mlc_options *options, {0} **handle);\n\n", name);
+    os << "/** Makes an instance; `options` may be null. The linker's name tells the signature, so that a program "
+          "links only with a\n"
+          " * library that this header describes. */\n"
+       << formatv("mlc_status {0}_create(const mlc_options *options, {0} **handle)\n"
+                  "    __asm__(\"{0}_{1}\");\n\n",
+                  name, mlc::checkedCreate(artifact));
     os << "/** Frees it; `handle` may be null. */\n" << formatv("void {0}_destroy({0} *handle);\n\n", name);
   }
 
@@ -195,13 +200,15 @@ std::vector<std::string> mlc::toUniqueIdentifiers(ArrayRef<std::string> names, A
   used.insert(taken.begin(), taken.end());
   std::vector<std::string> identifiers;
   for (const std::string &name : names) {
-    std::string identifier = toCIdentifier(name), base = identifier;
+    std::string identifier = toCIdentifier(name, /*maybeMacro=*/true), base = identifier;
     for (int number = 2; !used.insert(identifier).second; ++number)
       identifier = base + "_" + std::to_string(number);
     identifiers.push_back(identifier);
   }
   return identifiers;
 }
+
+std::string mlc::checkedCreate(const Artifact &artifact) { return "create_with_signature_" + signatureOf(artifact); }
 
 std::string mlc::writeHeader(const Artifact &artifact, EmitKind kind) {
   std::string text;

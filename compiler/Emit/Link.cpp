@@ -1,6 +1,6 @@
 // linkObjects (Link.h): lld and LLVM's archive writer as libraries. No compiler driver and no development package is needed.
 #include "compiler/Emit/Link.h"
-#include "compiler/Emit/Emit.h"
+#include "compiler/Emit/Files.h"
 #include "lld/Common/Driver.h"
 #include "llvm/BinaryFormat/ELF.h"
 #include "llvm/Object/ArchiveWriter.h"
@@ -58,12 +58,7 @@ Expected<std::string> makeStub(StringRef name, StringRef object) {
   memcpy(&header, (*from)->getBufferStart(), sizeof(header)); // the machine and its flags
   header.e_shoff = header.e_shnum = header.e_shstrndx = 0;
   std::string empty = (sys::path::parent_path(object) + "/empty.o").str();
-  std::error_code failed;
-  raw_fd_ostream os(empty, failed);
-  if (failed)
-    return createFileError(empty, failed);
-  os.write(reinterpret_cast<const char *>(&header), sizeof(header));
-  if (Error error = mlc::closeFile(os, empty))
+  if (Error error = mlc::writeFile(empty, StringRef(reinterpret_cast<const char *>(&header), sizeof(header))))
     return std::move(error);
   std::string stub = (sys::path::parent_path(object) + "/" + name).str();
   if (Error error = runLld({"-shared", "-soname", name.str(), "-o", stub, empty}))
@@ -98,7 +93,7 @@ Error linkShared(ArrayRef<std::string> objects, StringRef output, const mlc::Art
   return runLld(arguments);
 }
 
-Error archive(ArrayRef<std::string> objects, StringRef output) {
+Error archive(ArrayRef<std::string> objects, raw_ostream &os) {
   std::vector<NewArchiveMember> members;
   for (const std::string &object : objects) {
     auto member = NewArchiveMember::getFile(object, /*Deterministic=*/true);
@@ -107,18 +102,31 @@ Error archive(ArrayRef<std::string> objects, StringRef output) {
     member->MemberName = sys::path::filename(object); // without the temporary directory
     members.push_back(std::move(*member));
   }
-  return writeArchive(output, members, SymtabWritingMode::NormalSymtab, object::Archive::K_GNU, /*Deterministic=*/true,
-                      /*Thin=*/false);
+  return writeArchiveToStream(os, members, SymtabWritingMode::NormalSymtab, object::Archive::K_GNU,
+                              /*Deterministic=*/true,
+                              /*Thin=*/false);
+}
+
+/// No output of the linker is larger than its inputs and some tables.
+uint64_t sizeMax(ArrayRef<std::string> objects) {
+  uint64_t bytes = 1 << 14;
+  for (const std::string &object : objects)
+    if (uint64_t size; !sys::fs::file_size(object, size))
+      bytes += size;
+  return bytes;
 }
 
 } // namespace
 
-Error mlc::linkObjects(ArrayRef<std::string> objects, StringRef output, EmitKind kind, const Artifact &artifact) {
-  if (kind == EmitKind::Library)
-    return linkShared(objects, output, artifact);
+Error mlc::linkObjects(ArrayRef<std::string> objects, StringRef output, EmitKind kind, const Artifact &artifact,
+                       OutputFiles &files) {
   if (kind == EmitKind::Archive)
-    return archive(objects, output);
-  std::vector<std::string> arguments{"-r", "--discard-locals", "-o", output.str()};
-  llvm::append_range(arguments, objects);
-  return runLld(arguments);
+    return files.write(output, [&](raw_pwrite_stream &os) { return archive(objects, os); });
+  return files.writeMapped(output, sizeMax(objects), [&](StringRef path) {
+    if (kind == EmitKind::Library)
+      return linkShared(objects, path, artifact);
+    std::vector<std::string> arguments{"-r", "--discard-locals", "-o", path.str()};
+    llvm::append_range(arguments, objects);
+    return runLld(arguments);
+  });
 }

@@ -6,18 +6,20 @@
 
 namespace mlc {
 
+class OutputFiles;
+
 /// Writes an ELF object of the target of `triple` that holds the weights and the hidden symbol `symbol` at their begin, piece by
 /// piece: the blob never exists in memory.
 llvm::Error writeWeightsObject(llvm::StringRef path, llvm::StringRef triple, llvm::StringRef symbol,
                                const Artifact &artifact);
 
 /// Writes the blob behind a header that names the libraries it fits, which map it at create.
-llvm::Error writeWeightsFile(llvm::StringRef path, const Artifact &artifact);
+llvm::Error writeWeightsFile(llvm::StringRef path, const Artifact &artifact, OutputFiles &files);
 
 /// Makes `output` of the objects: a shared library that needs libc and libm only, a static library, or one object. Symbols of
 /// the C library are resolved if the one of the artifact's triple is found, and left to the loader otherwise.
 llvm::Error linkObjects(llvm::ArrayRef<std::string> objects, llvm::StringRef output, EmitKind kind,
-                        const Artifact &artifact);
+                        const Artifact &artifact, OutputFiles &files);
 
 } // namespace mlc
 #endif

@@ -1,5 +1,6 @@
 // emit (Emit.h): the llvm dialect becomes LLVM IR, joins the runtime and the model's program, and is compiled and linked.
 #include "compiler/Emit/Emit.h"
+#include "compiler/Emit/Files.h"
 #include "compiler/Emit/Link.h"
 #include "compiler/Emit/RuntimeBitcode.h"
 #include "compiler/Resources.h"
@@ -11,7 +12,6 @@
 #include "llvm/IR/OptBisect.h"
 #include "llvm/Linker/Linker.h"
 #include "llvm/MC/TargetRegistry.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Support/xxhash.h"
@@ -131,65 +131,43 @@ Error generate(Module &module, TargetMachine &machine, raw_pwrite_stream &os, Co
   return Error::success();
 }
 
-/// A directory for the objects, removed at the end.
-struct ScratchDirectory {
-  SmallString<128> path;
-  ~ScratchDirectory() {
-    if (!path.empty())
-      sys::fs::remove_directories(path);
-  }
-  std::string file(StringRef name) const {
-    SmallString<128> result(path);
-    sys::path::append(result, name);
-    return result.str().str();
-  }
-};
-
-Error writeFile(StringRef path, StringRef text) {
-  std::error_code failed;
-  raw_fd_ostream os(path, failed);
-  if (failed)
-    return createFileError(path, failed);
-  os << text;
-  return mlc::closeFile(os, path);
-}
-
-Error writeObject(Module &module, TargetMachine &machine, StringRef path) {
-  std::error_code failed;
-  raw_fd_ostream os(path, failed);
-  if (failed)
-    return createFileError(path, failed);
-  Error error = generate(module, machine, os, CodeGenFileType::ObjectFile);
-  return joinErrors(std::move(error), mlc::closeFile(os, path));
-}
-
 Error writeLibrary(Module &module, TargetMachine &machine, const mlc::Artifact &artifact, mlc::EmitKind kind,
                    StringRef output) {
-  ScratchDirectory scratch;
-  if (std::error_code failed = sys::fs::createUniqueDirectory("mlc", scratch.path))
-    return createFileError("temporary directory", failed);
-  std::vector<std::string> objects{scratch.file(artifact.name + ".o")};
+  auto scratch = mlc::ScratchFolder::make();
+  if (!scratch)
+    return scratch.takeError();
+  mlc::OutputFiles files;
+  std::vector<std::string> objects{scratch->file(artifact.name + ".o")};
   if (!artifact.weightsFile.empty()) {
-    if (Error error = mlc::writeWeightsFile(artifact.weightsFile, artifact))
+    if (Error error = mlc::writeWeightsFile(artifact.weightsFile, artifact, files))
       return error;
   } else if (artifact.weightsBytes > 0) {
-    objects.push_back(scratch.file(artifact.name + "_weights.o"));
+    objects.push_back(scratch->file(artifact.name + "_weights.o"));
     if (Error error =
             mlc::writeWeightsObject(objects[1], machine.getTargetTriple().str(), artifact.name + "_weights", artifact))
       return error;
   }
   for (const mlc::Weight &weight : artifact.weights)
     mlc::releaseResource(weight.value); // before the linker maps the blob twice: its input and its output
-  if (Error error = writeObject(module, machine, objects[0]))
+  if (Error error = mlc::writeFile(objects[0], [&](raw_pwrite_stream &os) {
+        return generate(module, machine, os, CodeGenFileType::ObjectFile);
+      }))
     return error;
-  if (Error error = mlc::linkObjects(objects, output, kind, artifact))
+  if (Error error = mlc::linkObjects(objects, output, kind, artifact, files))
     return error;
-  SmallString<128> beside(output);
-  sys::path::replace_extension(beside, ".h");
-  if (Error error = writeFile(beside, mlc::writeHeader(artifact, kind)))
+  auto writeText = [&](StringRef suffix, StringRef text) {
+    SmallString<128> beside(output);
+    sys::path::replace_extension(beside, suffix);
+    return files.write(beside, [&](raw_pwrite_stream &os) {
+      os << text;
+      return Error::success();
+    });
+  };
+  if (Error error = writeText("h", mlc::writeHeader(artifact, kind)))
     return error;
-  sys::path::replace_extension(beside, ".json");
-  return writeFile(beside, artifact.manifest);
+  if (Error error = writeText("json", artifact.manifest))
+    return error;
+  return files.keep();
 }
 
 Error emitModule(Module &module, TargetMachine &machine, const mlc::Artifact &artifact, mlc::EmitKind kind,
@@ -200,37 +178,35 @@ Error emitModule(Module &module, TargetMachine &machine, const mlc::Artifact &ar
   onOptimized();
   if (kind != mlc::EmitKind::Assembly)
     return writeLibrary(module, machine, artifact, kind, output);
-  SmallString<0> text;
+  SmallString<0> text; // what is written may be a pipe, which cannot seek
   raw_svector_ostream os(text);
   if (Error error = generate(module, machine, os, CodeGenFileType::AssemblyFile))
     return error;
-  if (output != "-")
-    return writeFile(output, text);
-  outs() << text;
-  return Error::success();
+  return mlc::writeFile(output, text);
 }
 
 } // namespace
 
-Error mlc::closeFile(raw_fd_ostream &os, StringRef path) {
-  os.close();
-  std::error_code failed = os.error();
-  os.clear_error(); // or the destructor ends the process
-  return failed ? createFileError(path, failed) : Error::success();
+mlir::LogicalResult mlc::writeText(mlir::ModuleOp module, StringRef output, function_ref<void(raw_ostream &)> write) {
+  Error error = writeFile(output, [&](raw_pwrite_stream &os) {
+    write(os);
+    return Error::success();
+  });
+  return error ? module.emitError() << toString(std::move(error)) : mlir::success();
 }
 
-mlir::LogicalResult mlc::writeText(mlir::ModuleOp module, StringRef output, function_ref<void(raw_ostream &)> write) {
-  std::error_code failed;
-  raw_fd_ostream os(output, failed);
-  if (!failed) {
-    write(os);
-    os.flush();
-    failed = os.error();
-    os.clear_error();
+std::vector<std::string> mlc::outputsOf(const CompileOptions &options, StringRef output) {
+  std::vector<std::string> paths{output.str()};
+  if (!llvm::is_contained({EmitKind::Library, EmitKind::Archive, EmitKind::Object}, options.emit))
+    return paths;
+  for (StringRef suffix : {"h", "json"}) {
+    SmallString<128> beside(output);
+    sys::path::replace_extension(beside, suffix);
+    paths.push_back(beside.str().str());
   }
-  if (failed)
-    return module.emitError() << output << ": " << failed.message();
-  return mlir::success();
+  if (!options.weightsFile.empty())
+    paths.push_back(options.weightsFile);
+  return paths;
 }
 
 mlir::LogicalResult mlc::emit(mlir::ModuleOp module, Artifact &artifact, const CpuTarget &target, EmitKind kind,
@@ -249,14 +225,13 @@ mlir::LogicalResult mlc::emit(mlir::ModuleOp module, Artifact &artifact, const C
     return writeText(module, output, [&](raw_ostream &os) { code->print(os, nullptr); });
   artifact.weightsStructure = structureOf(*code, artifact);
   if (kind == EmitKind::Weights) {
-    if (Error error = writeWeightsFile(output, artifact))
-      return module.emitError() << toString(std::move(error));
-    return mlir::success();
+    OutputFiles files;
+    Error error = writeWeightsFile(output, artifact, files);
+    if (!error)
+      error = files.keep();
+    return error ? module.emitError() << toString(std::move(error)) : mlir::success();
   }
   artifact.manifest = writeManifest(artifact);
-  // The linker ends the whole process when it cannot write into a device.
-  if (kind != EmitKind::Assembly && sys::fs::exists(output) && !sys::fs::is_regular_file(output))
-    return module.emitError() << output << ": is not a regular file";
   if (Error error = emitModule(*code, **machine, artifact, kind, output, onOptimized))
     return module.emitError() << toString(std::move(error));
   return mlir::success();

@@ -46,6 +46,12 @@ private:
     return global;
   }
   Constant *text(StringRef value) { return constant(ConstantDataArray::getString(context, value), "mlc.text"); }
+  /// In a section of its own: `mlc info` reads it out of files that it cannot load, those for other machines among them.
+  Constant *manifest() {
+    Constant *pointer = text(artifact.manifest);
+    cast<GlobalVariable>(pointer)->setSection(mlc::kManifestSection);
+    return pointer;
+  }
   Constant *array(ArrayRef<Constant *> values, const Twine &name) {
     return values.empty()
                ? null
@@ -121,7 +127,7 @@ private:
     return {count(MLC_ABI_VERSION),
             count(sizeof(mlc_model)),
             text(artifact.name),
-            text(artifact.manifest),
+            manifest(),
             count(artifact.symbols.size()),
             count(artifact.inputs.size()),
             count(artifact.outputs.size()),
@@ -278,6 +284,7 @@ private:
       addForward("output_shapes", module.getFunction("mlc.output_shapes"));
     }
     addForward("create", module.getFunction("mlc.create"));
+    addForward(mlc::checkedCreate(artifact), module.getFunction("mlc.create"));
     addForward("destroy", module.getFunction("mlc.destroy"));
     addForward("last_error", module.getFunction("mlc.last_error"));
     if (artifact.hasBoundedOutputs())

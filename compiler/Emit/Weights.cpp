@@ -1,14 +1,13 @@
 // writeWeightsObject and writeWeightsFile (Link.h): the constant blob as an ELF64 object with exactly one section of bytes, or behind
 // the header that the runtime checks. LLVM constants would hold a large blob several times over, and an assembler would print and
 // parse it.
-#include "compiler/Emit/Emit.h"
+#include "compiler/Emit/Files.h"
 #include "compiler/Emit/Link.h"
 #include "mlc/abi.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 #include "llvm/BinaryFormat/ELF.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/TargetParser/Triple.h"
 
@@ -82,23 +81,16 @@ Error writeBlob(raw_ostream &os, const mlc::Artifact &artifact) {
 
 } // namespace
 
-Error mlc::writeWeightsFile(StringRef path, const Artifact &artifact) {
+Error mlc::writeWeightsFile(StringRef path, const Artifact &artifact, OutputFiles &files) {
   mlc_weights_header header = {};
   memcpy(header.magic, MLC_WEIGHTS_MAGIC, sizeof(header.magic));
   header.version = MLC_WEIGHTS_VERSION;
   header.weights_bytes = artifact.weightsBytes;
   llvm::copy(artifact.weightsStructure, header.structure);
-  if (path == "-" || (sys::fs::exists(path) && !sys::fs::is_regular_file(path)))
-    return createStringError("%s: is not a regular file", path.str().c_str());
   // A new file that takes the old one's place: a program may still have that one mapped.
-  return writeToOutput(path, [&](raw_ostream &stream) -> Error {
-    auto &os = static_cast<raw_fd_ostream &>(stream); // as every stream to a file is
+  return files.write(path, [&](raw_pwrite_stream &os) {
     os.write(reinterpret_cast<const char *>(&header), sizeof(header));
-    Error error = writeBlob(os, artifact);
-    os.flush();
-    std::error_code failed = os.error();
-    os.clear_error(); // or the destructor ends the process
-    return failed ? joinErrors(createFileError(path, failed), std::move(error)) : std::move(error);
+    return writeBlob(os, artifact);
   });
 }
 
@@ -169,20 +161,18 @@ Error mlc::writeWeightsObject(StringRef path, StringRef tripleText, StringRef sy
   header.e_shnum = SectionCount;
   header.e_shstrndx = SectionNames;
 
-  std::error_code failed;
-  raw_fd_ostream os(path, failed);
-  if (failed)
-    return createFileError(path, failed);
-  auto raw = [&](const auto &value) { os.write(reinterpret_cast<const char *>(&value), sizeof(value)); };
-  auto fillTo = [&](uint64_t offset) { os.write_zeros(offset - os.tell()); };
-  raw(header);
-  fillTo(dataBegin);
-  if (Error error = writeBlob(os, artifact))
-    return joinErrors(std::move(error), mlc::closeFile(os, path));
-  fillTo(symbolsBegin);
-  raw(symbols);
-  os << symbolNames << sectionNames;
-  fillTo(headersBegin);
-  raw(sections);
-  return mlc::closeFile(os, path);
+  return writeFile(path, [&](raw_pwrite_stream &os) -> Error {
+    auto raw = [&](const auto &value) { os.write(reinterpret_cast<const char *>(&value), sizeof(value)); };
+    auto fillTo = [&](uint64_t offset) { os.write_zeros(offset - os.tell()); };
+    raw(header);
+    fillTo(dataBegin);
+    if (Error error = writeBlob(os, artifact))
+      return error;
+    fillTo(symbolsBegin);
+    raw(symbols);
+    os << symbolNames << sectionNames;
+    fillTo(headersBegin);
+    raw(sections);
+    return Error::success();
+  });
 }

@@ -2,8 +2,10 @@
 #include "compiler/Import/GraphImporter.h"
 #include "compiler/Import/NodeOrder.h"
 #include "dialects/onnx/Onnx.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSwitch.h"
 
 using namespace mlc;
 using namespace mlir;
@@ -41,6 +43,15 @@ Value ValueScope::find(StringRef name) const {
   return {};
 }
 
+/// Of the domains that ONNX defines; what a later version changes is not known.
+static int64_t newestOpset(StringRef domain) {
+  return llvm::StringSwitch<int64_t>(domain)
+      .Case("ai.onnx", 27)
+      .Case("ai.onnx.ml", 5)
+      .Case("ai.onnx.preview.training", 1)
+      .Default(0);
+}
+
 static StringRef domainName(StringRef domain) { return domain.empty() ? "ai.onnx" : domain; }
 
 static std::string functionKey(StringRef domain, StringRef name, StringRef overload) {
@@ -52,8 +63,8 @@ static std::string nodeName(const NodeProto &node, int index) {
 }
 
 GraphImporter::GraphImporter(const pb::ModelProto &model, AttributeImporter &attributes, OpBuilder &builder,
-                             Block *entry)
-    : model(model), attributes(attributes), builder(builder), entry(entry) {}
+                             Block *entry, bool keepsGoing)
+    : model(model), attributes(attributes), builder(builder), entry(entry), keepsGoing(keepsGoing) {}
 
 LogicalResult GraphImporter::prepare(Location location) {
   if (failed(readOpsets(model.opset_import(), modelOpsets, location)))
@@ -110,18 +121,38 @@ Value GraphImporter::absent() {
   return absentValue;
 }
 
+Value GraphImporter::unknown() {
+  auto op = onnx::AbsentOp::create(builder, builder.getUnknownLoc(), onnx::ValueType::get(builder.getContext()));
+  op->setAttr("unknown", builder.getUnitAttr());
+  return op;
+}
+
+LogicalResult GraphImporter::reportTogether(ArrayRef<std::pair<std::string, std::string>> errors) {
+  llvm::MapVector<StringRef, std::pair<StringRef, int64_t>> counts; // by text: the first name, and how many
+  for (auto &[name, text] : errors)
+    ++counts.try_emplace(text, name, 0).first->second.second;
+  for (auto &[text, named] : counts) {
+    auto diagnostic = emitError(builder.getUnknownLoc()) << "initializer \"" << named.first << '"';
+    if (named.second > 1)
+      diagnostic << " and " << named.second - 1 << " more";
+    diagnostic << ": " << text;
+  }
+  return failure(!errors.empty());
+}
+
 LogicalResult GraphImporter::importInitializers(const GraphProto &graph, ValueScope &scope, const Frame &frame) {
-  Location unknown = builder.getUnknownLoc();
-  if (failed(spend(graph.initializer_size(), frame, unknown)))
+  Location location = builder.getUnknownLoc();
+  if (failed(spend(graph.initializer_size(), frame, location)))
     return failure();
-  bool hasFailed = false;
+  std::vector<std::pair<std::string, std::string>> errors;
   for (const auto &tensor : graph.initializer()) {
     std::string where = "initializer \"" + tensor.name() + "\"";
     if (tensor.name().empty())
-      return emitError(unknown) << "an initializer has no name";
+      return emitError(location) << "an initializer has no name";
     auto value = attributes.tensor(tensor);
     if (!value) {
-      hasFailed |= failed(report(unknown, where, value.takeError()));
+      errors.emplace_back(tensor.name(), llvm::toString(value.takeError()));
+      scope.define(tensor.name(), unknown());
       continue;
     }
     OperationState state(NameLoc::get(builder.getStringAttr(tensor.name())), "core.constant");
@@ -129,12 +160,13 @@ LogicalResult GraphImporter::importInitializers(const GraphProto &graph, ValueSc
     state.addAttribute("name", builder.getStringAttr(tensor.name()));
     state.addTypes(value->getType());
     if (!scope.define(tensor.name(), builder.create(state)->getResult(0)))
-      return emitError(unknown) << where << ": another value of the graph has this name";
+      return emitError(location) << where << ": another value of the graph has this name";
   }
   for (const auto &sparse : graph.sparse_initializer())
-    hasFailed |= failed(report(unknown, "initializer \"" + sparse.values().name() + "\"",
-                               llvm::createStringError("sparse tensors are not supported")));
-  return failure(hasFailed);
+    errors.emplace_back(sparse.values().name(), "sparse tensors are not supported");
+  for (const auto &sparse : graph.sparse_initializer())
+    scope.define(sparse.values().name(), unknown());
+  return success(succeeded(reportTogether(errors)) || keepsGoing);
 }
 
 LogicalResult GraphImporter::importNodes(const Nodes &nodes, ValueScope &scope, const Frame &frame) {
@@ -226,6 +258,9 @@ LogicalResult GraphImporter::importNode(const Nodes &nodes, int index, ValueScop
     return emitError(location) << node.op_type() << ": the model imports no operator set of the domain \"" << domain
                                << '"';
 
+  if (int64_t newest = newestOpset(domain); newest && opset->second > newest)
+    return emitError(location) << node.op_type() << ": version " << opset->second << " of the operator set " << domain
+                               << " is not supported: the newest that mlc knows is " << newest;
   NamedAttrList converted;
   SmallVector<std::pair<StringRef, const GraphProto *>> graphs;
   llvm::StringSet<> names;
@@ -243,8 +278,15 @@ LogicalResult GraphImporter::importNode(const Nodes &nodes, int index, ValueScop
       continue;
     }
     auto value = attributes.attribute(*resolved);
-    if (!value)
-      return report(location, where, value.takeError());
+    if (!value) {
+      (void)report(location, where, value.takeError());
+      if (!keepsGoing)
+        return failure();
+      SmallVector<Value> results;
+      for (int i = 0; i < node.output_size(); ++i)
+        results.push_back(unknown());
+      return defineResults(node, results, scope, location);
+    }
     converted.append(attribute.name(), *value);
   }
   auto graphNames = llvm::map_to_vector(graphs, [](auto &graph) { return graph.first; });

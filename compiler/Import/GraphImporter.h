@@ -23,12 +23,14 @@ class GraphImporter {
 public:
   /// `entry` receives operations that every region may use (onnx.absent).
   GraphImporter(const pb::ModelProto &model, AttributeImporter &attributes, mlir::OpBuilder &builder,
-                mlir::Block *entry);
+                mlir::Block *entry, bool keepsGoing);
 
   /// Checks the model's imports and functions.
   mlir::LogicalResult prepare(mlir::Location location);
   /// Initializers and nodes of the main graph, at the builder's place; `scope` holds the inputs.
   mlir::LogicalResult importMain(const pb::GraphProto &graph, ValueScope &scope);
+  /// Stands for a value that could not be read; decomposition skips what needs it, and fails.
+  mlir::Value unknown();
 
 private:
   struct Frame;
@@ -55,12 +57,15 @@ private:
   mlir::Location locationOf(const pb::NodeProto &node, int index, const Frame &frame);
   mlir::LogicalResult report(mlir::Location location, const llvm::Twine &where, llvm::Error error);
   mlir::Value absent();
+  /// The same error for many tensors once: "initializer "w0" and 55 more: ...".
+  mlir::LogicalResult reportTogether(llvm::ArrayRef<std::pair<std::string, std::string>> errors);
 
   const pb::ModelProto &model;
   AttributeImporter &attributes;
   mlir::OpBuilder &builder;
   mlir::Block *entry;
   mlir::Value absentValue;
+  bool keepsGoing;
   Opsets modelOpsets;
   llvm::StringMap<const pb::FunctionProto *> functions;
   llvm::DenseMap<const pb::FunctionProto *, Opsets> functionOpsets;

@@ -42,7 +42,7 @@ static Value constantInput(OpBuilder &builder, const ModelInput &input, const In
 }
 
 static LogicalResult addOutputs(func::FuncOp main, OpBuilder &builder, const pb::GraphProto &graph,
-                                const ValueScope &scope, const SymbolSizes &sizes) {
+                                const ValueScope &scope, const SymbolSizes &sizes, bool keepsGoing) {
   Location location = main.getLoc();
   if (graph.output().empty())
     return emitError(location) << "the model has no outputs";
@@ -58,7 +58,7 @@ static LogicalResult addOutputs(func::FuncOp main, OpBuilder &builder, const pb:
       return emitError(location) << "output \"" << output.name() << "\" is made by no node of the model";
     auto declared = declaredOutput(output, sizes, location);
     hasFailed |= failed(declared);
-    if (hasFailed)
+    if (failed(declared))
       continue;
     values.push_back(value);
     NamedAttrList list;
@@ -69,7 +69,7 @@ static LogicalResult addOutputs(func::FuncOp main, OpBuilder &builder, const pb:
     }
     attributes.push_back(list.getDictionary(builder.getContext()));
   }
-  if (hasFailed)
+  if (hasFailed && !keepsGoing)
     return failure();
   func::ReturnOp::create(builder, location, values);
   main.setFunctionType(builder.getFunctionType(main.getArgumentTypes(), TypeRange(ValueRange(values))));
@@ -106,7 +106,8 @@ OwningOpRef<ModuleOp> mlc::importOnnx(StringRef path, const CompileOptions &opti
                      builder.getStringAttr(llvm::formatv("xxh3:{0:x-16}{1:x-16}", hash.high64, hash.low64).str()));
 
   SymbolSizes sizes;
-  auto inputs = bindInputs(graph, options, location, sizes);
+  std::vector<std::string> unknownInputs;
+  auto inputs = bindInputs(graph, options, location, sizes, unknownInputs);
   if (failed(inputs))
     return {};
   std::vector<ModelInput> arguments, constants;
@@ -121,9 +122,11 @@ OwningOpRef<ModuleOp> mlc::importOnnx(StringRef path, const CompileOptions &opti
   for (auto [input, argument] : llvm::zip_equal(arguments, main.getArguments()))
     scope.define(input.name, argument);
   AttributeImporter attributes(*file, &context);
-  GraphImporter importer(model, attributes, builder, &main.front());
+  GraphImporter importer(model, attributes, builder, &main.front(), options.keepsGoing);
+  for (const std::string &name : unknownInputs)
+    scope.define(name, importer.unknown());
   if (failed(importer.prepare(location)) || failed(importer.importMain(graph, scope)) ||
-      failed(addOutputs(main, builder, graph, scope, sizes)))
+      failed(addOutputs(main, builder, graph, scope, sizes, options.keepsGoing)))
     return {};
   if (std::vector<std::string> locations = (*file)->externalLocations(); !locations.empty())
     (*module)->setAttr("onnx.external_data", symbolNames(builder, locations));

@@ -1,6 +1,7 @@
 // Opening of files: everything that touches the file system during import. Nothing outside the model's folder is ever
 // opened, and only regular files are (a FIFO or a device would block or never end).
 #include "compiler/Import/ModelFile.h"
+#include "compiler/Import/ForeignFile.h"
 #include "compiler/Import/WireFormat.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/stubs/logging.h"
@@ -17,6 +18,8 @@ static llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> mapFile(StringRef pat
   llvm::sys::fs::file_status status;
   if (std::error_code code = llvm::sys::fs::status(path, status))
     return llvm::createStringError(code, "cannot open: " + code.message());
+  if (status.type() == llvm::sys::fs::file_type::directory_file)
+    return llvm::createStringError(describeForeignFile(path));
   if (status.type() != llvm::sys::fs::file_type::regular_file)
     return llvm::createStringError("is not a regular file");
   auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
@@ -44,14 +47,18 @@ llvm::Expected<std::shared_ptr<ModelFile>> ModelFile::open(StringRef path) {
   file->buffer = std::move(*buffer);
   if (file->bytes().empty())
     return llvm::createStringError("is empty");
+  auto foreign = [&](const llvm::Twine &reason) {
+    std::string kind = describeForeignFile(path);
+    return llvm::createStringError(kind.empty() ? "is not an ONNX model: " + reason : llvm::Twine(kind));
+  };
   auto outline = outlineOf(file->bytes());
   if (!outline)
-    return llvm::createStringError("is not an ONNX model: " + llvm::toString(outline.takeError()));
+    return foreign(llvm::toString(outline.takeError()));
   if (!parseMessage(*outline, file->modelProto))
-    return llvm::createStringError(outline->size() > INT_MAX ? "its graph without weights is larger than 2 GB"
-                                                             : "is not an ONNX model: protobuf cannot parse it");
+    return outline->size() > INT_MAX ? llvm::createStringError("its graph without weights is larger than 2 GB")
+                                     : foreign("protobuf cannot parse it");
   if (!file->modelProto.has_graph())
-    return llvm::createStringError("is not an ONNX model: it has no graph");
+    return foreign("it has no graph");
   return file;
 }
 

@@ -78,8 +78,9 @@ FailureOr<Type> elementType(const ValueInfoProto &value, StringRef role, Locatio
 
 class InputBinder {
 public:
-  InputBinder(const pb::GraphProto &graph, const CompileOptions &options, Location location, SymbolSizes &sizes)
-      : graph(graph), options(options), location(location), sizes(sizes) {}
+  InputBinder(const pb::GraphProto &graph, const CompileOptions &options, Location location, SymbolSizes &sizes,
+              std::vector<std::string> &unknown)
+      : graph(graph), options(options), location(location), sizes(sizes), unknown(unknown) {}
 
   FailureOr<std::vector<ModelInput>> bind() {
     llvm::StringSet<> initializers, names;
@@ -113,11 +114,16 @@ private:
     if (value.type().value_case() == TypeProto::VALUE_NOT_SET)
       return emitError(location) << "input \"" << value.name() << "\" has no type";
     auto element = elementType(value, "input", location);
+    if (mlir::failed(element) && options.keepsGoing)
+      unknown.push_back(value.name());
     if (mlir::failed(element))
-      return failure();
+      return failure(!options.keepsGoing);
     Input input{value.name(), *element, {}};
     auto given = options.inputValues.find(value.name());
     bool hasShape = value.type().tensor_type().has_shape();
+    if (given != options.inputValues.end() && options.shapes.count(value.name()))
+      return emitError(location) << "--shape and --input-value are both given for \"" << value.name()
+                                 << "\": the value has its shape";
     if (given != options.inputValues.end()) {
       if (elementTypeOf(given->second.dtype, location.getContext()) != *element)
         return emitError(location) << "--input-value of \"" << value.name() << "\": element type "
@@ -191,7 +197,7 @@ private:
     for (const Input &input : inputs)
       known.push_back(input.name);
     for (const auto &[name, shape] : options.shapes)
-      if (!llvm::is_contained(known, name))
+      if (!llvm::is_contained(known, name) && !llvm::is_contained(unknown, name))
         return emitError(location) << "--shape names the input \"" << name
                                    << "\", which the model does not have; its inputs: " << listOf(known);
     for (const auto &[name, value] : options.inputValues)
@@ -257,14 +263,16 @@ private:
   const CompileOptions &options;
   Location location;
   SymbolSizes &sizes;
+  std::vector<std::string> &unknown;
   std::vector<Input> inputs;
 };
 
 } // namespace
 
 FailureOr<std::vector<ModelInput>> mlc::bindInputs(const pb::GraphProto &graph, const CompileOptions &options,
-                                                   Location location, SymbolSizes &sizes) {
-  return InputBinder(graph, options, location, sizes).bind();
+                                                   Location location, SymbolSizes &sizes,
+                                                   std::vector<std::string> &unknown) {
+  return InputBinder(graph, options, location, sizes, unknown).bind();
 }
 
 FailureOr<DeclaredOutput> mlc::declaredOutput(const ValueInfoProto &output, const SymbolSizes &sizes,

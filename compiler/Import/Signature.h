@@ -17,8 +17,10 @@ struct ModelInput {
 };
 
 /// Types of all inputs that are not initializers. Every dynamic dimension has a symbol afterwards, `x_dim0` if the model has none.
+/// `unknown`: with options.keepsGoing the names of inputs that are not supported, which fail otherwise.
 mlir::FailureOr<std::vector<ModelInput>> bindInputs(const pb::GraphProto &graph, const CompileOptions &options,
-                                                    mlir::Location location, SymbolSizes &sizes);
+                                                    mlir::Location location, SymbolSizes &sizes,
+                                                    std::vector<std::string> &unknown);
 
 /// What the model declares an output to be, if it does; a hint, nothing verifies it.
 struct DeclaredOutput {

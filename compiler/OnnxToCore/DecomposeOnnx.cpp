@@ -32,6 +32,8 @@ public:
       builder.setInsertionPoint(&op);
       if (auto node = dyn_cast<onnx::NodeOp>(op))
         visit(node);
+      else if (isa<onnx::AbsentOp>(op) && op.hasAttr("unknown")) // the importer has said why
+        hasError = poisoned.insert(op.getResult(0)).second;
       else if (auto ret = dyn_cast<func::ReturnOp>(op))
         finish(ret);
     }

@@ -38,9 +38,11 @@ Results sort(core::SortOp op, const Tensor &x) {
   outer[axis] = 1;
   walk<1>(outer, {x.strides()}, {0}, [&](auto at) {
     std::vector<int64_t> order = countingTo(size);
-    std::stable_sort(order.begin(), order.end(), [&](int64_t i, int64_t j) {
+    llvm::sort(order, [&](int64_t i, int64_t j) {
       int64_t a = at[0] + i * stride, b = at[0] + j * stride;
-      return op.getDescending() ? isBefore(x, b, a) : isBefore(x, a, b);
+      if (op.getDescending())
+        std::swap(a, b);
+      return isBefore(x, a, b) || (!isBefore(x, b, a) && i < j); // equal ones in their order
     });
     for (int64_t i = 0; i < size; ++i) {
       values.copyWord(at[0] + i * stride, x, at[0] + order[i] * stride);
@@ -53,13 +55,13 @@ Results sort(core::SortOp op, const Tensor &x) {
 Results sortRows(const Tensor &x) {
   int64_t rows = x.shape[0], columns = x.shape[1];
   std::vector<int64_t> order = countingTo(rows);
-  std::stable_sort(order.begin(), order.end(), [&](int64_t i, int64_t j) {
+  llvm::sort(order, [&](int64_t i, int64_t j) {
     for (int64_t k = 0; k < columns; ++k) {
       int64_t a = i * columns + k, b = j * columns + k;
       if (isBefore(x, a, b) || isBefore(x, b, a))
         return isBefore(x, a, b);
     }
-    return false;
+    return i < j;
   });
   return {numbers(order, {rows})};
 }
@@ -128,7 +130,10 @@ Results suppress(core::NmsOp op, Operands operands, const Interpreter &scope) {
       std::vector<int64_t> candidates = countingTo(count);
       if (!std::isnan(scoreMin))
         llvm::erase_if(candidates, [&](int64_t i) { return !(scores.reals()[first + i] > scoreMin); });
-      llvm::stable_sort(candidates, [&](int64_t i, int64_t j) { return isBefore(scores, first + j, first + i); });
+      llvm::sort(candidates, [&](int64_t i, int64_t j) {
+        int64_t a = first + j, b = first + i; // the highest score first
+        return isBefore(scores, a, b) || (!isBefore(scores, b, a) && i < j);
+      });
       for (int64_t box : chosen(candidates, all, overlapMax, limit))
         rows.insert(rows.end(), {batch, label, box});
     }

@@ -75,14 +75,15 @@ std::string typeText(MemRefType type) {
 std::string mlc::buffersPage(ModuleOp module, const llvm::StringSet<> &nodes) {
   auto main = module.lookupSymbol<func::FuncOp>("main");
   bool isAssumed = false;
-  std::vector<Buffer> buffers = collectBuffers(main, nodes, isAssumed), alive;
+  std::vector<Buffer> buffers = collectBuffers(main, nodes, isAssumed);
+  std::vector<const Buffer *> alive;
   double most = 0;
   for (const Buffer &moment : buffers) { // the largest sum is reached where a buffer begins
-    std::vector<Buffer> now;
+    std::vector<const Buffer *> now;
     double bytes = 0;
     for (const Buffer &buffer : buffers)
       if (buffer.first <= moment.first && moment.first <= buffer.last) {
-        now.push_back(buffer);
+        now.push_back(&buffer);
         bytes += buffer.bytes;
       }
     if (bytes > most) {
@@ -92,17 +93,17 @@ std::string mlc::buffersPage(ModuleOp module, const llvm::StringSet<> &nodes) {
   }
   if (alive.empty())
     return "No intermediate result needs workspace.\n\n";
-  llvm::stable_sort(alive, [](const Buffer &a, const Buffer &b) { return a.bytes > b.bytes; });
+  llvm::sort(alive, [](auto *a, auto *b) { return std::pair(-a->bytes, a) < std::pair(-b->bytes, b); });
   std::string text;
   llvm::raw_string_ostream os(text);
   constexpr size_t shownMax = 12;
   os << "Most workspace is needed at kernel call "
-     << llvm::max_element(alive, [](auto &a, auto &b) { return a.first < b.first; })->first + 1 << ": "
+     << (*llvm::max_element(alive, [](auto *a, auto *b) { return a->first < b->first; }))->first + 1 << ": "
      << bytesText(most, isAssumed) << " in " << alive.size() << " of " << buffers.size() << " buffers\n";
   Table table({"size", "type", "first used with"});
-  for (const Buffer &buffer : ArrayRef(alive).take_front(shownMax))
-    table.add({bytesText(buffer.bytes, !buffer.type.hasStaticShape()), typeText(buffer.type),
-               buffer.writer.empty() ? "(data movement)" : buffer.writer});
+  for (const Buffer *buffer : ArrayRef(alive).take_front(shownMax))
+    table.add({bytesText(buffer->bytes, !buffer->type.hasStaticShape()), typeText(buffer->type),
+               buffer->writer.empty() ? "(data movement)" : buffer->writer});
   table.print(os);
   if (alive.size() > shownMax)
     os << "and " << alive.size() - shownMax << " smaller ones\n";

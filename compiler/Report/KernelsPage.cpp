@@ -107,17 +107,22 @@ std::string mlc::kernelsPage(ModuleOp module, const Machine &machine, const llvm
     ++found->second.calls;
     addNames(found->second.nodes, nodesOf(call, nodes));
   });
-  auto sorted = rows.takeVector();
+  auto entries = rows.takeVector();
   auto cycles = [](const Row &row) { return row.cost.cycles * double(row.calls); };
   double total = 0;
-  for (auto &[name, row] : sorted)
+  std::vector<const Row *> sorted;
+  for (auto &[name, row] : entries) {
     total += cycles(row);
-  llvm::stable_sort(sorted, [&](auto &a, auto &b) { return cycles(a.second) > cycles(b.second); });
+    sorted.push_back(&row);
+  }
+  // Equal ones in the order of the program, which their places in `entries` have.
+  llvm::sort(sorted, [&](const Row *a, const Row *b) { return std::pair(-cycles(*a), a) < std::pair(-cycles(*b), b); });
 
   std::string text;
   llvm::raw_string_ostream os(text);
   Table table({"kernel", "calls", "share", "operations", "bytes", "kind", "how", "nodes"});
-  for (auto &[name, row] : sorted) {
+  for (const Row *entry : sorted) {
+    const Row &row = *entry;
     double share = total > 0 ? 100 * cycles(row) / total : 0;
     table.add({row.name, std::to_string(row.calls), llvm::formatv("{0} %", llvm::format("%4.1f", share)).str(),
                countText(row.cost.flops * double(row.calls), row.cost.isAssumed),
@@ -127,7 +132,7 @@ std::string mlc::kernelsPage(ModuleOp module, const Machine &machine, const llvm
   table.print(os);
   os << "\nThe share is an estimate of the time: the larger of arithmetic and data, as the machine \"" << machine.name
      << "\" could do it. Operations and bytes are of all calls in one run"
-     << (llvm::any_of(sorted, [](auto &entry) { return entry.second.cost.isAssumed; })
+     << (llvm::any_of(sorted, [](const Row *row) { return row->cost.isAssumed; })
              ? "; ~ where a size is not known: it counts as 128.\n"
              : ".\n");
   return text;

@@ -147,6 +147,10 @@ LogicalResult WindowReduceOp::inferReturnTypes(MLIRContext *, std::optional<Loca
       shape.push_back(ShapedType::kDynamic);
       continue;
     }
+    if (x.getDimSize(axis) == 0 && size[axis] == 1 && low[axis] + high[axis] == 0) { // an empty batch
+      shape.push_back(0);
+      continue;
+    }
     int64_t rest = x.getDimSize(axis) + low[axis] + high[axis] - (size[axis] - 1) * dilations[axis] - 1;
     if (rest < 0) // C3
       return emitOptionalError(location, "the window of dimension ", axis, " is larger than ", x, " with its padding");

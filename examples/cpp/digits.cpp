@@ -1,7 +1,7 @@
 // mlc.hpp: a model that frees itself, called by the names of its inputs and outputs; errors are exceptions.
 //
 //   mlc compile digits.onnx -o digits.so
-//   c++ -std=c++20 -I<where mlc/mlc.hpp is> digits.cpp digits.so -Wl,-rpath,. -o digits && ./digits < images
+//   c++ -std=c++20 -I<where mlc/mlc.hpp is> digits.cpp digits.so -Wl,-rpath,'$ORIGIN' -o digits && ./digits < images
 //
 // Reads float32 images of 8x8 pixels from standard input and prints the digit that each shows.
 #include "digits.h"

@@ -1,6 +1,6 @@
 /* Recognises handwritten digits with the library that `mlc compile digits.onnx -o digits.so` makes.
  *
- *   cc digits.c -I<where digits.h is> digits.so -o digits      (or digits.a -lm)
+ *   cc digits.c digits.so -Wl,-rpath,'$ORIGIN' -o digits      (or digits.a -lm)
  *   ./digits held_out.bin
  *
  * held_out.bin comes from data.py: int32 count, float32 images[count][8][8], uint8 labels[count]. Prints some predictions and

@@ -1,7 +1,7 @@
 /* Trains the digits CNN from random weights with nothing but the library that mlc has made of it:
  *
  *   mlc compile digits_init.onnx --train --loss=cross_entropy --optimizer=sgd --name=digits -o digits.so
- *   cc training.c -I<where digits.h is> digits.so -o training
+ *   cc training.c digits.so -Wl,-rpath,'$ORIGIN' -o training
  *   ./training train.bin held_out.bin [trained.safetensors]
  *
  * Both files come from data.py: int32 count, float32 images[count][8][8], uint8 labels[count]. Batches of 32 in the order of the

@@ -195,7 +195,7 @@ using namespace mlc;
 mlc_status mlc_rt_call(mlc_handle *handle, int32_t training, const int64_t *dims, const void *const *inputs,
                        void *const *outputs) {
   if (!handle)
-    return MLC_INVALID_ARGUMENT;
+    return fail(nullptr, MLC_INVALID_ARGUMENT, "the handle is null");
   Signature signature;
   if (mlc_status status = beginCall(handle, training, &signature))
     return status;
@@ -217,7 +217,7 @@ mlc_status mlc_rt_call(mlc_handle *handle, int32_t training, const int64_t *dims
 
 mlc_status mlc_rt_result_shapes(mlc_handle *handle, int64_t *shapes) {
   if (!handle)
-    return MLC_INVALID_ARGUMENT;
+    return fail(nullptr, MLC_INVALID_ARGUMENT, "the handle is null");
   if (handle->resultSizeCount < 0)
     return fail(handle, MLC_INVALID_ARGUMENT, "result_shapes: the last call on this handle did not succeed");
   if (!shapes && handle->resultSizeCount > 0)

@@ -179,7 +179,7 @@ using namespace mlc;
 
 mlc_status mlc_rt_call_tensors(mlc_handle *handle, int32_t training, const mlc_tensor *inputs, mlc_tensor *outputs) {
   if (!handle)
-    return MLC_INVALID_ARGUMENT;
+    return fail(nullptr, MLC_INVALID_ARGUMENT, "the handle is null");
   Signature signature;
   if (mlc_status status = beginCall(handle, training, &signature))
     return status;

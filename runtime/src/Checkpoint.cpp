@@ -183,7 +183,7 @@ using namespace mlc;
 
 mlc_status mlc_rt_save(mlc_handle *handle, const char *path) {
   if (!handle)
-    return MLC_INVALID_ARGUMENT;
+    return fail(nullptr, MLC_INVALID_ARGUMENT, "the handle is null");
   if (mlc_status status = checkArguments(handle, path, "save"))
     return status;
   if (!handle->device)
@@ -204,7 +204,7 @@ mlc_status mlc_rt_save(mlc_handle *handle, const char *path) {
 
 mlc_status mlc_rt_load(mlc_handle *handle, const char *path) {
   if (!handle)
-    return MLC_INVALID_ARGUMENT;
+    return fail(nullptr, MLC_INVALID_ARGUMENT, "the handle is null");
   if (mlc_status status = checkArguments(handle, path, "load"))
     return status;
   // O_NONBLOCK, so that a FIFO is refused below instead of waited for.

@@ -13,7 +13,7 @@
 
 namespace mlc {
 
-/// Why the last create of this thread failed: there is no handle to ask. Thread-local, so creates never race.
+/// Why the last call of this thread without a handle failed: there is none to ask. Thread-local, so creates never race.
 static __thread char createError[sizeof(mlc_handle::error)];
 
 static const int32_t threadCountMax = 1024;
@@ -42,7 +42,7 @@ char *createErrorText(size_t *bytes) {
 mlc_status fail(mlc_handle *handle, mlc_status status, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(handle->error, sizeof(handle->error), format, arguments);
+  vsnprintf(handle ? handle->error : createError, sizeof(handle->error), format, arguments);
   va_end(arguments);
   return status;
 }

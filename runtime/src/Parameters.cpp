@@ -50,7 +50,7 @@ using namespace mlc;
 
 mlc_status mlc_rt_param(mlc_handle *handle, const char *name, mlc_tensor *view) {
   if (!handle)
-    return MLC_INVALID_ARGUMENT;
+    return fail(nullptr, MLC_INVALID_ARGUMENT, "the handle is null");
   handle->error[0] = 0;
   if (!name)
     return fail(handle, MLC_INVALID_ARGUMENT, "param: the name is null");

@@ -1,6 +1,8 @@
 """cmake --install, find_package(mlc) and mlc_add_model, as an application outside the repository uses them."""
+import json
 import os
 import pathlib
+import platform
 import re
 import shutil
 import subprocess
@@ -129,6 +131,103 @@ def test_what_is_built_again(prefix, root, digits, tmp_path, generator):
     np.testing.assert_allclose(numbers(build / "program"), logits_of(other), rtol=1e-4, atol=1e-5)
     os.utime(compiler)
     assert rebuilt() and not rebuilt()
+
+
+CROSS = "/usr/aarch64-linux-gnu"
+# Without gcc's start files: the C library's own are enough for C.
+TOOLCHAIN = f"""set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER clang-22)
+set(CMAKE_AR /usr/bin/llvm-ar-22)
+set(CMAKE_RANLIB /usr/bin/llvm-ranlib-22)
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+set(CMAKE_EXE_LINKER_FLAGS "-fuse-ld=lld -nostdlib {CROSS}/lib/Scrt1.o {CROSS}/lib/crti.o {CROSS}/lib/crtn.o -L{CROSS}/lib")
+set(CMAKE_SHARED_LINKER_FLAGS "-fuse-ld=lld -nostdlib -L{CROSS}/lib")
+set(CMAKE_C_STANDARD_LIBRARIES -lc)
+"""
+HEADERS = f"-nostdlibinc -isystem{CROSS}/include"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="needs an x86-64 machine and the C library for aarch64")
+@pytest.mark.parametrize("target", ["variable", "flag"])
+@pytest.mark.parametrize("kind", ["STATIC", "SHARED"])
+def test_cross_compiling(prefix, digits, tmp_path, target, kind):
+    """The library is for the machine that the toolchain compiles for, and runs there."""
+    source = project(tmp_path / "source", PROGRAM.replace("model.onnx", f"{digits} {kind}"))
+    copy_of_in_c(source)
+    say = (f'set(CMAKE_C_COMPILER_TARGET aarch64-linux-gnu)\nset(CMAKE_C_FLAGS "{HEADERS}")\n' if target == "variable" else
+           f'set(CMAKE_C_FLAGS "--target=aarch64-linux-gnu {HEADERS}")\n')
+    (tmp_path / "toolchain.cmake").write_text(TOOLCHAIN + say)
+    configured(prefix, tmp_path / "build", source, f"-DCMAKE_TOOLCHAIN_FILE={tmp_path}/toolchain.cmake")
+    output("cmake", "--build", tmp_path / "build")
+    manifest = json.loads((tmp_path / "build/digits.mlc/digits.json").read_text())
+    assert (manifest["triple"], manifest["cpu"]) == ("aarch64-unknown-linux-gnu", "generic")
+    got = numbers("qemu-aarch64", "-L", CROSS, "-E", f"LD_LIBRARY_PATH={tmp_path}/build", tmp_path / "build/program")
+    np.testing.assert_allclose(got, logits_of(digits), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("toolchain, message", [
+    ("set(CMAKE_SYSTEM_NAME Linux)\nset(CMAKE_C_COMPILER_TARGET riscv64-linux-gnu)", "compiled for Linux, riscv64-linux-gnu; mlc has"),
+    ("set(CMAKE_SYSTEM_NAME Linux)\nset(CMAKE_C_COMPILER_TARGET aarch64-linux-musl)", "compiled for Linux, aarch64-linux-musl; mlc has"),
+    ("set(CMAKE_SYSTEM_NAME Linux)\nset(CMAKE_C_COMPILER_TARGET i686-linux-gnu)", "compiled for Linux, i686-linux-gnu; mlc has"),
+    ("set(CMAKE_SYSTEM_NAME Generic)\nset(CMAKE_C_COMPILER_TARGET aarch64-none-elf)", "compiled for Generic, aarch64-none-elf; mlc has"),
+])
+def test_target_that_mlc_has_not(prefix, digits, tmp_path, toolchain, message):
+    source = project(tmp_path / "source", f"mlc_add_model(digits {digits})")
+    (tmp_path / "toolchain.cmake").write_text("set(CMAKE_C_COMPILER clang-22)\nset(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)\n"
+                                              "set(CMAKE_C_COMPILER_WORKS ON)\n" + toolchain)
+    done = configure(prefix, tmp_path / "build", source, f"-DCMAKE_TOOLCHAIN_FILE={tmp_path}/toolchain.cmake")
+    assert done.returncode != 0 and message in " ".join(done.stderr.split()), done.stderr
+
+
+def test_same_architecture_elsewhere(prefix, digits, tmp_path):
+    """A toolchain for another machine of this kind: its CPU is not this one's. TRIPLE and CPU say it explicitly."""
+    machine = platform.machine()
+    source = project(tmp_path / "source", f"mlc_add_model(a {digits})\nmlc_add_model(b {digits} TRIPLE aarch64-linux-gnu CPU cortex-a76)")
+    (tmp_path / "toolchain.cmake").write_text(f"set(CMAKE_SYSTEM_NAME Linux)\nset(CMAKE_SYSTEM_PROCESSOR {machine})\n")
+    configured(prefix, tmp_path / "build", source, f"-DCMAKE_TOOLCHAIN_FILE={tmp_path}/toolchain.cmake")
+    output("cmake", "--build", tmp_path / "build", "--target", "a.mlc/a.json", "b.mlc/b.json")
+    found = [json.loads((tmp_path / f"build/{name}.mlc/{name}.json").read_text()) for name in "ab"]
+    assert [(manifest["triple"].split("-")[0], manifest["cpu"]) for manifest in found] == \
+        [(machine, "generic"), ("aarch64", "cortex-a76")]
+
+
+def test_prefix_that_moves(prefix, digits, tmp_path):
+    """A project that is configured again finds the compiler where the package is now; folders beside share the package."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    shutil.copytree(prefix, first)
+    source = project(tmp_path / "source", "")
+    (source / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.20)\nproject(test LANGUAGES C)\n"
+                                           "add_subdirectory(package)\nadd_subdirectory(model)\n")
+    for folder, text in (("package", "find_package(mlc REQUIRED)"), ("model", f"mlc_add_model(digits {digits})")):
+        (source / folder).mkdir()
+        (source / folder / "CMakeLists.txt").write_text(text)
+    configured(first, tmp_path / "build", source)
+    output("cmake", "--build", tmp_path / "build")
+    first.rename(second)
+    configured(second, tmp_path / "build", source)
+    assert "Compiling" in output("cmake", "--build", tmp_path / "build")
+
+
+def test_as_a_subdirectory(root, tmp_path):
+    """It says that it cannot be one, and what to do."""
+    source = project(tmp_path / "source", "")
+    (source / "CMakeLists.txt").write_text(f"cmake_minimum_required(VERSION 3.20)\nproject(test LANGUAGES C CXX)\nadd_subdirectory({root} mlc)\n")
+    done = run("cmake", "-S", source, "-B", tmp_path / "build")
+    text = " ".join(done.stderr.split())
+    assert done.returncode != 0 and "mlc cannot be a part of another project" in text and "cmake --install build --prefix P" in text
+
+
+@pytest.mark.parametrize("languages", ["C", "CXX", "C CXX"])
+def test_headers_and_the_standard(prefix, tmp_path, languages):
+    """mlc::headers asks for the C++ that mlc.hpp needs, and C projects can use it for mlc.h."""
+    name = "main.cpp" if "CXX" in languages else "main.c"
+    source = project(tmp_path / "source", f"add_executable(program {name})\ntarget_link_libraries(program mlc::headers)", languages)
+    (source / name).write_text(f'#include "mlc/mlc.h{"pp" if "CXX" in languages else ""}"\nint main(void) {{ return MLC_OK; }}\n')
+    compilers = [f"-DCMAKE_{language}_COMPILER={'g++' if language == 'CXX' else 'gcc'}" for language in languages.split()]
+    configured(prefix, tmp_path / "build", source, *compilers)
+    output("cmake", "--build", tmp_path / "build")
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ import pytest
 from programs import ROOT, SOURCES, build, output, run
 
 COMPILERS = ["g++", "clang++-22"]
+WARNINGS = """-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Wcast-qual -Wnon-virtual-dtor
+-Woverloaded-virtual -Wdouble-promotion -Wformat=2 -Wnull-dereference -Wundef""".split()
 INCLUDE = f"-I{ROOT}/runtime/include"
 
 
@@ -36,7 +38,9 @@ def test_compiles_alone(tmp_path, compiler, flags):
                       "mlc_status core(mlc::Model &model, const mlc_model *table, std::span<const float> x) {\n"
                       "  if (mlc_status status = model.create(table))\n    return status;\n"
                       "  const mlc::Input inputs[] = {{\"x\", x}};\n  mlc::Tensors results;\n"
-                      "  return model.tryRun(inputs, results);\n}\n")
-    done = run(compiler, *flags, "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", INCLUDE, "-c", source, "-o",
+                      "  return model.tryRun(inputs, results);\n}\n"
+                      "void all(mlc::Tensor &tensor, std::span<float> y, std::vector<int64_t> &shape) {\n"
+                      "  mlc::Output output{\"y\", y, &shape};\n  tensor.shrink(shape);\n  (void)tensor.as<float>();\n}\n")
+    done = run(compiler, *flags, *WARNINGS, "-Werror", INCLUDE, "-c", source, "-o",
                tmp_path / "core.o")
     assert done.returncode == 0, done.stderr

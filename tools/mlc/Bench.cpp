@@ -112,6 +112,8 @@ llvm::Error bench(const CommandLine &line) {
   auto model = loadLibrary(line.libraries.front());
   if (!model)
     return model.takeError();
+  if (llvm::Error error = checkDevice(**model, line.device))
+    return error;
   auto tensors = bindTensors(**model, line.inputs, "random");
   if (!tensors)
     return tensors.takeError();
@@ -131,7 +133,7 @@ int mlc::benchCommand(Arguments arguments) {
       "Measures how long one run of a compiled library takes: median, 5th and 95th percentile and minimum.");
   options.positional("FILE.so", "a library made by mlc compile", line.libraries, 1, 1);
   options.heading("inputs");
-  line.inputs.declare(options, "random");
+  line.inputs.declare(options, "random", /*hasWeights=*/true);
   options.heading("measurement");
   options.value("--warmup", "NUMBER", "runs before the measured ones (default: 5)", line.warmup, 0);
   options.value("--iterations", "NUMBER", "measured runs (default: as many as fit into --duration)", line.iterations,
@@ -141,6 +143,8 @@ int mlc::benchCommand(Arguments arguments) {
   options.value("--device", "NUMBER", "ordinal of the GPU (default: 0)", line.device, 0);
   options.flag("--json", "print one JSON object, times in seconds", line.asJson);
   if (auto code = options.parse(arguments))
+    return *code;
+  if (auto code = options.check({{"--duration", line.iterations == 0, "the runs not to be counted by --iterations"}}))
     return *code;
   llvm::Error error = bench(line);
   if (!error)

@@ -35,16 +35,20 @@ static int checkModel(llvm::StringRef path, const CompileOptions &options) {
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
   context.printOpOnDiagnostic(false); // users know nodes, not operations
   ModelDiagnostics diagnostics(context, path, llvm::errs());
-  auto module = importOnnx(path, options, context);
+  CompileOptions all = options;
+  all.keepsGoing = true;
+  auto module = importOnnx(path, all, context);
   if (!module)
     return diagnostics.isUnsupportedOnly() ? Unsupported : Failed;
   std::vector<UnsupportedNode> unsupported;
   bool isFine = mlir::succeeded(decomposeOnnx(*module, unsupported));
   if (!unsupported.empty())
     printUnsupported(unsupported);
-  if (diagnostics.errorCount())
+  if (diagnostics.errorCount() > 0 && !diagnostics.isUnsupportedOnly())
     return Failed;
-  return isFine ? Success : unsupported.empty() ? Failed : Unsupported;
+  if (diagnostics.errorCount() > 0 || !unsupported.empty())
+    return Unsupported;
+  return isFine ? Success : Failed;
 }
 
 int mlc::checkCommand(Arguments arguments) {

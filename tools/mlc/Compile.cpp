@@ -4,6 +4,7 @@
 #include "Inputs.h"
 #include "Options.h"
 #include "Progress.h"
+#include "compiler/Emit/Files.h"
 #include "compiler/Import/Diagnostics.h"
 #include "compiler/Report/Report.h"
 #include "compiler/StageClock.h"
@@ -29,6 +30,11 @@ const Emit emits[] = {
     {"llvm", "", EmitKind::LLVM},        {"asm", "", EmitKind::Assembly},          {"ptx", "", EmitKind::Ptx},
     {"obj", ".o", EmitKind::Object},     {nullptr, ".weights", EmitKind::Weights},
 };
+
+bool isLibrary(EmitKind kind) {
+  return llvm::is_contained({EmitKind::Library, EmitKind::Archive, EmitKind::Object}, kind);
+}
+bool isText(EmitKind kind) { return !isLibrary(kind) && kind != EmitKind::Weights; }
 
 bool isCIdentifier(StringRef text) {
   return !text.empty() && !llvm::isDigit(text.front()) &&
@@ -62,51 +68,51 @@ struct CommandLine {
   CompileOptions compile;
   std::string reportFile;
   bool isQuiet = false;
-  std::string trainingOption; // the first one that was given without --train
 };
 
 void declareTraining(Options &options, CommandLine &line) {
   TrainOptions &train = line.compile.train;
-  auto note = [&line](StringRef name) {
-    if (line.trainingOption.empty())
-      line.trainingOption = name.str();
-  };
-  auto choice = [&](StringRef name, StringRef help, std::string &target, std::vector<std::string> choices) {
-    std::string list = llvm::join(choices, "|");
-    options.value(name, list, help, [&target, note, name, choices](StringRef text) -> std::optional<std::string> {
-      note(name);
-      if (!llvm::is_contained(choices, text))
-        return "expected one of " + llvm::join(choices, ", ");
-      target = text.str();
-      return std::nullopt;
-    });
-  };
-  auto number = [&](StringRef name, StringRef help, double &target) {
-    options.value(name, "NUMBER", help, [&target, note, name](StringRef text) -> std::optional<std::string> {
-      note(name);
-      double value;
-      if (text.getAsDouble(value) || !(value >= 0 && value <= 1e30))
-        return "expected a number of at least 0";
-      target = value;
-      return std::nullopt;
-    });
-  };
   options.heading("training");
   options.flag("--train", "also export train_step: loss, gradients and optimizer in the library", train.enabled);
-  choice("--loss", "what train_step minimises (default: cross_entropy)", train.loss, {"cross_entropy", "mse"});
-  choice("--optimizer", "how it updates the parameters (default: sgd)", train.optimizer, {"sgd", "adam"});
-  number("--learning-rate", "default: 0.05 for sgd, 0.001 for adam", train.learningRate);
-  number("--momentum", "of sgd (default: 0)", train.momentum);
+  options.choice("--loss", "what train_step minimises (default: cross_entropy)", train.loss, {"cross_entropy", "mse"});
+  options.choice("--optimizer", "how it updates the parameters (default: sgd)", train.optimizer, {"sgd", "adam"});
+  options.value("--learning-rate", "NUMBER", "above 0 (default: 0.05 for sgd, 0.001 for adam)",
+                [&train](StringRef text) -> std::optional<std::string> {
+                  double value;
+                  if (text.getAsDouble(value) || !(value > 0 && value <= 1e30))
+                    return "expected a number above 0";
+                  train.learningRate = value;
+                  return std::nullopt;
+                });
+  options.value("--momentum", "NUMBER", "of sgd (default: 0)", train.momentum, 0);
   options.value(
       "--trainable", "PATTERN",
       "initializers to train, by name, '*' matches anything; may be repeated (default: every floating-point one)",
-      [&train, note](StringRef text) -> std::optional<std::string> {
-        note("--trainable");
+      [&train](StringRef text) -> std::optional<std::string> {
         if (text.empty())
           return "expected a name or a pattern";
         train.trainable.push_back(text.str());
         return std::nullopt;
       });
+}
+
+/// Which option needs which.
+std::optional<int> checkNeeds(const Options &options, const CommandLine &line) {
+  const CompileOptions &compile = line.compile;
+  bool trains = compile.train.enabled;
+  return options.check({
+      {"--weights", isLibrary(compile.emit), "a library as output: -o FILE.so, FILE.a or FILE.o"},
+      {"--name", isLibrary(compile.emit) || compile.emit == EmitKind::Assembly,
+       "a library as output: -o FILE.so, FILE.a or FILE.o"},
+      {"--sysroot", compile.emit == EmitKind::Library, "a shared library as output, which alone is linked: -o FILE.so"},
+      {"--depfile", line.output != "-", "an output: -o FILE"},
+      {"--loss", trains, "--train"},
+      {"--optimizer", trains, "--train"},
+      {"--learning-rate", trains, "--train"},
+      {"--momentum", trains, "--train"},
+      {"--trainable", trains, "--train"},
+      {"--momentum", compile.train.optimizer == "sgd", "--optimizer=sgd"},
+  });
 }
 
 void declare(Options &options, CommandLine &line) {
@@ -195,35 +201,24 @@ std::string escapedForMake(StringRef path) {
 }
 
 /// "model.o: model.onnx weights.bin": for build systems.
-mlir::LogicalResult writeDepfile(const CommandLine &line, llvm::ArrayRef<std::string> externalData) {
-  StringRef model = line.models.front();
-  std::error_code error;
-  llvm::raw_fd_ostream os(line.depfile, error);
-  if (!error) {
-    os << escapedForMake(line.output) << ": " << escapedForMake(model);
-    for (const std::string &location : externalData) {
-      llvm::SmallString<256> path(llvm::sys::path::parent_path(model));
-      llvm::sys::path::append(path, location);
-      os << " \\\n  " << escapedForMake(path);
-    }
-    os << '\n';
-    os.close();
-    error = os.error();
-    os.clear_error();
-  }
-  if (!error)
-    return mlir::success();
-  llvm::errs() << line.depfile << ": error: cannot be written: " << error.message() << '\n';
-  return mlir::failure();
+llvm::Error writeDepfile(const CommandLine &line, llvm::ArrayRef<std::string> files) {
+  auto escaped = llvm::map_to_vector(files, [](StringRef file) { return escapedForMake(file); });
+  return writeFile(line.depfile, escapedForMake(line.output) + ": " + llvm::join(escaped, " \\\n  ") + "\n");
 }
 
-/// The files beside the model that hold its weights, which importOnnx names.
+/// The files beside the model that hold its weights, as importOnnx names them.
 std::vector<std::string> externalDataOf(mlir::ModuleOp module) {
   std::vector<std::string> locations;
   if (auto names = module->getAttrOfType<mlir::ArrayAttr>("onnx.external_data"))
     for (auto name : names.getAsRange<mlir::StringAttr>())
       locations.push_back(name.str());
   return locations;
+}
+
+std::string besideModel(StringRef model, StringRef location) {
+  llvm::SmallString<256> path(llvm::sys::path::parent_path(model));
+  llvm::sys::path::append(path, location);
+  return path.str().str();
 }
 
 /// What to write, from --emit and the output's suffix; an error text if they say nothing or contradict each other.
@@ -246,6 +241,39 @@ std::optional<std::string> chooseEmit(CommandLine &line) {
              : "the output \"" + line.output + "\" ends with none of .so, .a, .o and .weights, and there is no --emit";
 }
 
+/// What the outputs must not be: each other, or what the model is read from.
+std::optional<std::string> findCollision(llvm::ArrayRef<std::string> outputs, llvm::ArrayRef<std::string> inputs) {
+  auto isSame = [](StringRef a, StringRef b) { return a != "-" && (a == b || llvm::sys::fs::equivalent(a, b)); };
+  for (auto [index, output] : llvm::enumerate(outputs)) {
+    for (StringRef input : inputs)
+      if (isSame(output, input))
+        return "the output " + output + " is " + (input == inputs.front() ? "the model itself" : "data of the model");
+    for (StringRef other : outputs.drop_front(index + 1))
+      if (isSame(output, other))
+        return "two outputs are the same file: " + output;
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> outputsOf(const CommandLine &line) {
+  std::vector<std::string> outputs = mlc::outputsOf(line.compile, line.output);
+  for (const std::string &path : {line.depfile, line.reportFile})
+    if (!path.empty())
+      outputs.push_back(path);
+  return outputs;
+}
+
+/// What cannot be written is told before the work, not after it.
+llvm::Error checkOutputs(const CommandLine &line) {
+  for (const std::string &output : mlc::outputsOf(line.compile, line.output))
+    if (llvm::Error error = checkOutput(output, /*mayBeDevice=*/isText(line.compile.emit)))
+      return error;
+  for (const std::string &output : {line.depfile, line.reportFile})
+    if (llvm::Error error = output.empty() ? llvm::Error::success() : checkOutput(output, /*mayBeDevice=*/true))
+      return error;
+  return line.compile.saveStages.empty() ? llvm::Error::success() : makeFolder(line.compile.saveStages);
+}
+
 int compileModel(const CommandLine &line, Progress &progress) {
   StringRef model = line.models.front();
   line.compile.clock->enter(Stage::Read);
@@ -254,10 +282,21 @@ int compileModel(const CommandLine &line, Progress &progress) {
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
   context.printOpOnDiagnostic(false); // users know nodes, not operations
   ModelDiagnostics diagnostics(context, model, progress.errors());
+  auto fail = [&](const llvm::Twine &text) {
+    progress.errors() << "mlc compile: error: " << text << '\n';
+    return Failed;
+  };
   auto module = importOnnx(model, line.compile, context);
-  auto externalData = module ? externalDataOf(*module) : std::vector<std::string>();
-  if (module && mlir::succeeded(compileModule(*module, line.compile, line.output)))
-    return line.depfile.empty() || mlir::succeeded(writeDepfile(line, externalData)) ? Success : Failed;
+  std::vector<std::string> files{model.str()};
+  if (module)
+    for (const std::string &location : externalDataOf(*module))
+      files.push_back(besideModel(model, location));
+  if (auto collision = findCollision(outputsOf(line), files))
+    return fail(*collision);
+  if (module && mlir::succeeded(compileModule(*module, line.compile, line.output))) {
+    llvm::Error error = line.depfile.empty() ? llvm::Error::success() : writeDepfile(line, files);
+    return error ? fail(llvm::toString(std::move(error))) : Success;
+  }
   if (diagnostics.errorCount() == 0)
     progress.errors() << llvm::sys::path::filename(model) << ": error: compilation failed\n";
   return diagnostics.isUnsupportedOnly() ? Unsupported : Failed;
@@ -276,34 +315,32 @@ int mlc::compileCommand(Arguments arguments) {
     return *code;
   if (auto error = chooseEmit(line))
     return options.usageError(*error);
-  bool isLibrary = llvm::is_contained({EmitKind::Library, EmitKind::Archive, EmitKind::Object}, line.compile.emit);
-  if (!line.compile.weightsFile.empty() && !isLibrary)
-    return options.usageError("option --weights needs a library as output: -o FILE.so, FILE.a or FILE.o");
-  if (!line.depfile.empty() && line.output == "-")
-    return options.usageError("option --depfile needs an output: -o FILE");
-  if (!line.trainingOption.empty() && !line.compile.train.enabled)
-    return options.usageError("option " + line.trainingOption + " needs --train");
-  StringRef model = line.models.front();
-  if (line.output != "-" && llvm::sys::fs::equivalent(model, line.output))
-    return options.usageError("the output is the model itself");
+  if (auto code = checkNeeds(options, line))
+    return *code;
+  if (auto collision = findCollision(outputsOf(line), line.models))
+    return options.usageError(*collision);
+  if (llvm::Error error = checkOutputs(line)) {
+    llvm::errs() << "mlc compile: error: " << llvm::toString(std::move(error)) << '\n';
+    return Failed;
+  }
 
   Progress progress(line.isQuiet || line.output == "-");
   StageClock clock;
   clock.onEnter = [&](Stage stage) { progress.show(stageText(stage), int64_t(stage) + 1, kStageCount); };
   line.compile.clock = &clock;
-  std::error_code reportError;
-  llvm::raw_fd_ostream reportFile(line.reportFile.empty() ? "/dev/null" : line.reportFile, reportError);
-  if (reportError)
-    return options.usageError("--report-file " + line.reportFile + ": " + reportError.message());
   if (!line.reportFile.empty() && line.compile.reports.empty())
     readReports("", line.compile.reports);
-  line.compile.reportStream = line.reportFile.empty() ? &progress.errors() : &reportFile;
+  std::string report;
+  llvm::raw_string_ostream reportStream(report);
+  line.compile.reportStream = &reportStream;
   int code = compileModel(line, progress);
-  reportFile.close();
-  if (!reportFile.has_error())
+  if (line.reportFile.empty()) {
+    progress.errors() << report;
     return code;
-  progress.errors() << "mlc compile: error: --report-file " << line.reportFile << ": " << reportFile.error().message()
-                    << '\n';
-  reportFile.clear_error(); // or the destructor ends the process
-  return Failed;
+  }
+  if (llvm::Error error = writeFile(line.reportFile, report)) {
+    progress.errors() << "mlc compile: error: " << llvm::toString(std::move(error)) << '\n';
+    return Failed;
+  }
+  return code;
 }

@@ -5,6 +5,7 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/xxhash.h"
 
 using namespace mlc;
@@ -167,7 +168,7 @@ llvm::Expected<std::vector<HostTensor>> mlc::allocateOutputs(const mlc_model &mo
   return std::move(outputs);
 }
 
-void InputOptions::declare(Options &options, StringRef whenMissing) {
+void InputOptions::declare(Options &options, StringRef whenMissing, bool hasWeights) {
   std::string help =
       "what an input holds: @FILE.npy, @FILE.pb (an ONNX TensorProto), random, random:LOW:HIGH, zeros, ones or "
       "iota; without NAME= for all inputs that no other option names";
@@ -190,7 +191,8 @@ void InputOptions::declare(Options &options, StringRef whenMissing) {
   options.value("--shape", "INPUT=1x3x224x224", "the shape of an input; may be repeated",
                 [this](StringRef text) { return readShape(text, shapes); });
   options.value("--seed", "NUMBER", "of random inputs (default: 0)", seed, 0);
-  options.value("--weights", "FILE", "weights to use instead of the library's own, made by mlc compile", weights);
+  if (hasWeights)
+    options.value("--weights", "FILE", "weights to use instead of the library's own, made by mlc compile", weights);
 }
 
 llvm::Expected<BoundTensors> mlc::bindTensors(const mlc_model &model, const InputOptions &options,
@@ -246,6 +248,16 @@ llvm::Expected<BoundTensors> mlc::bindTensors(const mlc_model &model, const Inpu
   if (!outputs)
     return outputs.takeError();
   return BoundTensors{std::move(*dims), std::move(inputs), std::move(*outputs)};
+}
+
+llvm::Error mlc::checkDevice(const mlc_model &model, int64_t device) {
+  auto manifest = llvm::json::parse(model.manifest);
+  if (!manifest)
+    return manifest.takeError();
+  auto target = manifest->getAsObject() ? manifest->getAsObject()->getString("target") : std::nullopt;
+  if (device != 0 && target == "cpu")
+    return llvm::createStringError("option --device has no effect: the library runs on the CPU");
+  return llvm::Error::success();
 }
 
 std::optional<std::string> mlc::readInputValue(StringRef text, std::map<std::string, InputValue> &values) {

@@ -17,8 +17,8 @@ struct InputOptions {
   /// For mlc_options.
   const char *weightsFile() const { return weights.empty() ? nullptr : weights.c_str(); }
 
-  /// --input, --dim, --shape, --seed, --weights.
-  void declare(Options &options, llvm::StringRef whenMissing);
+  /// --input, --dim, --shape, --seed, and --weights if `hasWeights`.
+  void declare(Options &options, llvm::StringRef whenMissing, bool hasWeights);
 };
 
 struct BoundTensors {
@@ -33,6 +33,9 @@ llvm::Expected<std::vector<HostTensor>> allocateOutputs(const mlc_model &model, 
 /// option names; empty: they are an error.
 llvm::Expected<BoundTensors> bindTensors(const mlc_model &model, const InputOptions &options,
                                          llvm::StringRef whenMissing);
+
+/// An error for the ordinal of a GPU that a library for the CPU would ignore.
+llvm::Error checkDevice(const mlc_model &model, int64_t device);
 
 /// "axes=@axes.npy" into `values`.
 std::optional<std::string> readInputValue(llvm::StringRef text, std::map<std::string, InputValue> &values);

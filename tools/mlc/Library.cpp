@@ -1,11 +1,14 @@
 // See Library.h.
 #include "Library.h"
 #include "TensorFile.h"
+#include "compiler/Import/ForeignFile.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
 #include <dlfcn.h>
 
 using namespace mlc;
@@ -16,9 +19,15 @@ llvm::Expected<const mlc_model *> mlc::loadLibrary(StringRef path) {
   llvm::sys::fs::file_status status;
   if (std::error_code code = llvm::sys::fs::status(path, status))
     return error("cannot be opened: " + code.message());
-  if (llvm::sys::path::extension(path) == ".onnx")
+  std::string kind = describeForeignFile(path);
+  if (kind.empty() && llvm::sys::path::extension(path) == ".onnx")
     return error("is a model; make a library of it first: mlc compile " + path + " -o " + llvm::sys::path::stem(path) +
                  ".so");
+  std::string here = llvm::Triple(llvm::sys::getDefaultTargetTriple()).getArchName().str();
+  if (!StringRef(kind).starts_with("is a compiled library"))
+    return error(kind.empty() ? "is not a library that mlc made" : kind);
+  if (!StringRef(kind).contains(" for " + here + ";"))
+    return error("is not a library for this machine (" + here + "): it " + StringRef(kind).split(';').first);
   // A name without a slash would be searched in the system's folders.
   std::string file = path.contains('/') ? path.str() : "./" + path.str();
   void *library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);

@@ -1,6 +1,7 @@
 // mlc: the command line. Here are only the table of commands and the top-level help.
 #include "Commands.h"
 #include "Options.h"
+#include "compiler/Emit/Files.h"
 #include "compiler/Version.h"
 #include "mlc/mlc.h"
 #include "llvm/ADT/STLExtras.h"
@@ -41,7 +42,19 @@ static void printHelp(llvm::raw_ostream &os) {
         "usage\n";
 }
 
+/// What went to standard output must have arrived.
+static int finish(int code) {
+  llvm::outs().flush();
+  std::error_code failed = llvm::outs().error();
+  llvm::outs().clear_error(); // or the stream's destructor ends the process
+  if (!failed)
+    return code;
+  llvm::errs() << "mlc: error: standard output: cannot be written: " << failed.message() << '\n';
+  return code == Success ? int(Failed) : code;
+}
+
 int main(int argc, char **argv) {
+  handleSignals();
   llvm::InitLLVM init(argc, argv);
   llvm::setBugReportMsg(
       "mlc crashed. This is a defect of mlc, never of the model: please report it with the lines below.\n");
@@ -51,19 +64,24 @@ int main(int argc, char **argv) {
     return Usage;
   }
   llvm::StringRef name = arguments.front();
+  llvm::StringRef help = "--help";
+  if (name == "help" && arguments.size() == 2) { // mlc help COMMAND
+    arguments = {arguments[1], help};
+    name = arguments.front();
+  }
   if (name == "--help" || name == "-h" || name == "help") {
     printHelp(llvm::outs());
-    return Success;
+    return finish(Success);
   }
   if (name == "--version") {
     llvm::outs() << "mlc " << MLC_VERSION << " (LLVM " << LLVM_VERSION_STRING << ", library interface "
                  << MLC_ABI_VERSION << ")\n";
-    return Success;
+    return finish(Success);
   }
   std::vector<std::string> names;
   for (const Command &command : commands) {
     if (name == command.name)
-      return command.run(llvm::ArrayRef(arguments).drop_front());
+      return finish(command.run(llvm::ArrayRef(arguments).drop_front()));
     names.push_back(command.name);
   }
   std::string nearest = nearestWord(name, names);

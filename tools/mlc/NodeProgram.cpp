@@ -10,20 +10,6 @@
 using namespace mlc;
 using llvm::StringRef;
 
-llvm::Expected<ScratchFolder> ScratchFolder::make() {
-  llvm::SmallString<128> path;
-  if (std::error_code code = llvm::sys::fs::createUniqueDirectory("mlc-verify", path))
-    return llvm::createStringError("no temporary directory can be made: " + code.message());
-  return ScratchFolder(path.str().str());
-}
-
-ScratchFolder::~ScratchFolder() {
-  if (!path.empty())
-    llvm::sys::fs::remove_directories(path);
-}
-
-std::string ScratchFolder::file(const llvm::Twine &name) const { return path + "/" + name.str(); }
-
 namespace {
 
 /// A context of its own for one model: what it holds goes with it.

@@ -4,24 +4,12 @@
 #include "Library.h"
 #include "TensorFile.h"
 #include "compiler/Compile.h"
+#include "compiler/Emit/Files.h"
 #include "compiler/Reference/Tensor.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 
 namespace mlc {
-
-/// A directory for intermediate files, removed at the end.
-class ScratchFolder {
-public:
-  static llvm::Expected<ScratchFolder> make();
-  ScratchFolder(ScratchFolder &&other) : path(std::move(other.path)) { other.path.clear(); }
-  ~ScratchFolder();
-  std::string file(const llvm::Twine &name) const;
-
-private:
-  explicit ScratchFolder(std::string path) : path(std::move(path)) {}
-  std::string path;
-};
 
 /// Compiles a model as `mlc compile` does and loads the library. The error holds the diagnostics. `edit` may change the imported
 /// module before.

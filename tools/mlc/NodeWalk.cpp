@@ -107,18 +107,6 @@ llvm::Expected<std::vector<NodeInput>> NodeWalk::inputsOf(llvm::ArrayRef<mlir::V
   return std::move(inputs);
 }
 
-static llvm::Error writeText(StringRef path, StringRef text) {
-  std::error_code code;
-  llvm::raw_fd_ostream os(path, code);
-  if (!code) {
-    os << text;
-    os.close();
-    code = os.error();
-    os.clear_error();
-  }
-  return code ? llvm::createStringError(path + ": " + code.message()) : llvm::Error::success();
-}
-
 llvm::Expected<NodeWalk::Program> NodeWalk::programOf(onnx::NodeOp node, llvm::ArrayRef<NodeInput> inputs) {
   auto nameless = exportNode(node, "", inputs);
   if (!nameless)
@@ -132,7 +120,7 @@ llvm::Expected<NodeWalk::Program> NodeWalk::programOf(onnx::NodeOp node, llvm::A
     return text.takeError();
   Program program;
   program.model = scratch.file("node_" + llvm::Twine(programCount++) + ".onnx");
-  if (llvm::Error error = writeText(program.model, *text))
+  if (llvm::Error error = writeFile(program.model, *text))
     return std::move(error);
   if (options.checksNodes && node.getOpType() != "Constant") {
     CompileOptions compile = options.compile;
@@ -238,7 +226,7 @@ llvm::Error NodeWalk::keepReproducer(onnx::NodeOp node, const Prepared &prepared
     reproducer.expected.emplace_back("y" + std::to_string(number), tensor);
   }
   auto text = exportNode(node, report.node, prepared.inputs, types);
-  return text ? writeText(reproducer.model, *text) : text.takeError();
+  return text ? writeFile(reproducer.model, *text) : text.takeError();
 }
 
 llvm::Error NodeWalk::check(onnx::NodeOp node, llvm::ArrayRef<mlir::Value> reads, NodeReport &report) {

@@ -130,6 +130,12 @@ std::optional<int> Options::parse(llvm::ArrayRef<StringRef> arguments) {
     }
     auto [name, text] = argument.split('=');
     bool hasText = name.size() != argument.size();
+    if (const Row *joined = find(argument.take_front(2));
+        joined && !find(name) && argument[1] != '-' && argument.size() > 2) {
+      name = argument.take_front(2); // -oFILE
+      text = argument.drop_front(2);
+      hasText = true;
+    }
     const Row *row = find(name);
     if (!row)
       return usageError("unknown option \"" + name + "\"" + nearest(name));
@@ -140,11 +146,21 @@ std::optional<int> Options::parse(llvm::ArrayRef<StringRef> arguments) {
         return usageError("option " + name + " needs a value: " + row->placeholder);
       text = arguments[i];
     }
+    given.insert(row->longName);
     if (auto error = row->reader(text))
       return usageError("option " + name + " \"" + text + "\": " + *error);
   }
   if (positionals && positionals->size() < positionalLeast)
     return usageError("expected " + positionalHelp);
+  return std::nullopt;
+}
+
+std::optional<int> Options::check(llvm::ArrayRef<Need> needs) const {
+  for (const Need &need : needs) {
+    assert(find(need.option) && "no such option");
+    if (!need.isMet && given.count(need.option))
+      return usageError("option " + need.option + " needs " + need.what);
+  }
   return std::nullopt;
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,14 @@ public:
 
   /// Nothing: go on. Otherwise the exit code: help was printed, or an error.
   std::optional<int> parse(llvm::ArrayRef<llvm::StringRef> arguments);
+  /// What an option that was given needs to have an effect.
+  struct Need {
+    llvm::StringRef option;
+    bool isMet;
+    llvm::StringRef what;
+  };
+  /// After parse: an option that would be ignored is an error; the exit code as of parse.
+  std::optional<int> check(llvm::ArrayRef<Need> needs) const;
   /// Prints `mlc compile: error: text` and where help is; returns the exit code for wrong usage.
   int usageError(const llvm::Twine &text) const;
   void printHelp(llvm::raw_ostream &os) const;
@@ -60,6 +69,7 @@ private:
 
   std::string command, synopsis, summary, closing;
   std::vector<Row> rows;
+  std::set<std::string, std::less<>> given; // long names
   std::string positionalPlaceholder, positionalHelp;
   std::vector<std::string> *positionals = nullptr;
   size_t positionalLeast = 0, positionalMost = 0;

@@ -3,6 +3,7 @@
 #include "Compare.h"
 #include "Inputs.h"
 #include "Library.h"
+#include "compiler/Emit/Files.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -38,7 +39,7 @@ llvm::Expected<int> findOutput(const mlc_model &model, StringRef name) {
 }
 
 /// True if the output is as the file says; prints how far off it is.
-llvm::Expected<bool> checkOutput(StringRef name, const HostTensor &actual, StringRef path, Tolerance tolerance) {
+llvm::Expected<bool> compareOutput(StringRef name, const HostTensor &actual, StringRef path, Tolerance tolerance) {
   auto expected = readTensorFile(path);
   if (!expected)
     return expected.takeError();
@@ -90,6 +91,11 @@ llvm::Expected<bool> run(const CommandLine &line) {
   auto tensors = bindTensors(**model, line.inputs, "");
   if (!tensors)
     return tensors.takeError();
+  for (auto &[name, path] : line.outputs) // before the work
+    if (llvm::Error error = checkOutput(path, /*mayBeDevice=*/true))
+      return std::move(error);
+  if (llvm::Error error = checkDevice(**model, line.device))
+    return std::move(error);
   if (llvm::Error error = runOnce(**model, line, *tensors))
     return std::move(error);
 
@@ -102,8 +108,8 @@ llvm::Expected<bool> run(const CommandLine &line) {
       return std::move(error);
   for (auto &[name, path] : line.expected) {
     int index = *findOutput(**model, name);
-    auto result = checkOutput((*model)->outputs[index].name, tensors->outputs[index], path,
-                              {line.relativeTolerance, line.absoluteTolerance});
+    auto result = compareOutput((*model)->outputs[index].name, tensors->outputs[index], path,
+                                {line.relativeTolerance, line.absoluteTolerance});
     if (!result)
       return result.takeError();
     isEqual &= *result;
@@ -119,7 +125,7 @@ int mlc::runCommand(Arguments arguments) {
                   "Runs a compiled library once. Prints the outputs, or writes or compares those that options name.");
   options.positional("FILE.so", "a library made by mlc compile", line.libraries, 1, 1);
   options.heading("inputs");
-  line.inputs.declare(options, "");
+  line.inputs.declare(options, "", /*hasWeights=*/true);
   options.heading("outputs");
   options.value("--output", "[NAME=]@FILE.npy", "write an output to a file",
                 [&](StringRef text) { return readFileOption(text, line.outputs); });
@@ -135,6 +141,9 @@ int mlc::runCommand(Arguments arguments) {
                    "  mlc run digits.so --input random --dim batch=8\n"
                    "  mlc run digits.so --input @input_0.pb --expect @output_0.pb --rtol 1e-3");
   if (auto code = options.parse(arguments))
+    return *code;
+  if (auto code = options.check(
+          {{"--rtol", !line.expected.empty(), "--expect"}, {"--atol", !line.expected.empty(), "--expect"}}))
     return *code;
   auto isEqual = run(line);
   if (isEqual)

@@ -1,6 +1,7 @@
 // See TensorFile.h. The .npy header is a Python dictionary literal with exactly three keys; the reader below takes what NumPy
 // writes (format versions 1 to 3) and nothing else.
 #include "TensorFile.h"
+#include "compiler/Emit/Files.h"
 #include "compiler/Import/TensorData.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -260,17 +261,10 @@ llvm::Error mlc::writeTensorFile(StringRef path, const HostTensor &tensor) {
   constexpr size_t preludeBytes = 10; // magic, version, length of the header
   header.append(64 - (preludeBytes + header.size() + 1) % 64, ' ');
   header += '\n';
-  std::error_code code;
-  llvm::raw_fd_ostream os(path, code);
-  if (code)
-    return llvm::createStringError(path + ": cannot be written: " + code.message());
-  os << "\x93NUMPY" << '\x01' << '\0';
-  os << char(header.size() & 0xff) << char(header.size() >> 8) << header;
-  os.write(tensor.data.get(), tensor.bytes());
-  os.close();
-  if (!os.has_error())
+  return writeFile(path, [&](llvm::raw_pwrite_stream &os) {
+    os << "\x93NUMPY" << '\x01' << '\0';
+    os << char(header.size() & 0xff) << char(header.size() >> 8) << header;
+    os.write(tensor.data.get(), tensor.bytes());
     return llvm::Error::success();
-  std::string message = os.error().message();
-  os.clear_error();
-  return llvm::createStringError(path + ": cannot be written: " + message);
+  });
 }

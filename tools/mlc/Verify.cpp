@@ -3,12 +3,14 @@
 #include "Commands.h"
 #include "Inputs.h"
 #include "NodeWalk.h"
+#include "compiler/Emit/Files.h"
 #include "compiler/Import/Diagnostics.h"
 #include "compiler/Table.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 
 using namespace mlc;
@@ -68,6 +70,8 @@ public:
       return made.takeError();
     reference = std::move(*made);
     verdict.referenceName = reference->name().str();
+    if (llvm::Error error = checkSizes())
+      return std::move(error);
     progress.show("compiling the model");
     auto library = line.library.empty() ? compileAndLoad(model, compileOptions(), scratch.file("model.so"))
                                         : loadLibrary(line.library);
@@ -111,30 +115,46 @@ private:
     return result;
   }
 
-  /// The model with the sizes of this run, node by node.
-  llvm::Error walk(std::set<int64_t> keep, bool checksNodes, WalkResult &result) {
-    CompileOptions fixed = line.compile;
-    for (auto [name, tensor] : llvm::zip_equal(inputNames, inputs))
-      fixed.shapes[name] = tensor->shape;
+  /// Imports the model and tells what is wrong; `use` gets the module.
+  llvm::Error withModule(const CompileOptions &options, llvm::function_ref<llvm::Error(mlir::ModuleOp)> use) const {
     mlir::DialectRegistry registry;
     registerDialects(registry);
     mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
     std::string text;
     llvm::raw_string_ostream os(text);
     ModelDiagnostics diagnostics(context, model, os);
-    auto module = importOnnx(model, fixed, context);
-    if (!module)
-      return llvm::createStringError(StringRef(text).trim());
+    auto module = importOnnx(model, options, context);
+    if (module)
+      return use(*module);
+    auto code = diagnostics.isUnsupportedOnly() ? std::errc::not_supported : std::errc::invalid_argument;
+    return llvm::createStringError(std::make_error_code(code), StringRef(text).trim());
+  }
+
+  /// Sizes that do not fit the model are told before the compilation, not after it.
+  llvm::Error checkSizes() const {
+    CompileOptions sized = line.compile;
+    sized.dims = line.inputs.dims;
+    sized.shapes = line.inputs.shapes;
+    return withModule(sized, [](mlir::ModuleOp) { return llvm::Error::success(); });
+  }
+
+  /// The model with the sizes of this run, node by node.
+  llvm::Error walk(std::set<int64_t> keep, bool checksNodes, WalkResult &result) {
+    CompileOptions fixed = line.compile;
+    for (auto [name, tensor] : llvm::zip_equal(inputNames, inputs))
+      fixed.shapes[name] = tensor->shape;
     WalkOptions options;
     options.compile.cpu = line.compile.cpu;
     options.bounds = line.bounds;
     options.checksNodes = checksNodes;
     options.keep = std::move(keep);
-    auto walked = NodeWalk(options, *reference, scratch, progress).run(*module, inputs);
-    if (!walked)
-      return walked.takeError();
-    result = std::move(*walked);
-    return llvm::Error::success();
+    return withModule(fixed, [&](mlir::ModuleOp module) -> llvm::Error {
+      auto walked = NodeWalk(options, *reference, scratch, progress).run(module, inputs);
+      if (!walked)
+        return walked.takeError();
+      result = std::move(*walked);
+      return llvm::Error::success();
+    });
   }
 
   llvm::Expected<std::vector<std::optional<reference::Tensor>>> expectedOutputs() {
@@ -291,15 +311,39 @@ std::string boundOptions(const ErrorBounds &bounds) {
   return text;
 }
 
+/// The folder of --save: made before the work, so that the work is not in vain, and gone again if nothing came into it.
+class SaveFolder {
+public:
+  explicit SaveFolder(StringRef folder) : path(folder) {
+    for (; !folder.empty() && !llvm::sys::fs::exists(folder); folder = llvm::sys::path::parent_path(folder))
+      missing.push_back(folder);
+  }
+  ~SaveFolder() {
+    for (StringRef folder : missing)
+      llvm::sys::fs::remove(folder); // which fails where there are files
+  }
+  llvm::Error make() const {
+    if (path.empty())
+      return llvm::Error::success();
+    if (llvm::Error error = makeFolder(path))
+      return error;
+    return checkOutput((path + "/node.onnx").str(), /*mayBeDevice=*/false);
+  }
+
+private:
+  StringRef path;
+  llvm::SmallVector<StringRef> missing; // the innermost first
+};
+
 /// DIR/node.onnx, DIR/x0.npy, DIR/y0.npy, ...; returns the command that shows the deviation again.
 llvm::Expected<std::string> saveReproducer(const Reproducer &reproducer, const CommandLine &line) {
   StringRef folder = line.save;
-  auto fail = [&](std::error_code code) { return llvm::createStringError("--save " + folder + ": " + code.message()); };
-  if (std::error_code code = llvm::sys::fs::create_directories(folder))
-    return fail(code);
   std::string model = (folder + "/node.onnx").str(), command = "mlc verify " + quoted(model);
-  if (std::error_code code = llvm::sys::fs::copy_file(reproducer.model, model))
-    return fail(code);
+  auto node = llvm::MemoryBuffer::getFile(reproducer.model);
+  if (!node)
+    return llvm::createStringError(reproducer.model + ": " + node.getError().message());
+  if (llvm::Error error = writeFile(model, (*node)->getBuffer()))
+    return std::move(error);
   for (auto &[name, tensor] : reproducer.inputs) {
     std::string path = (folder + "/" + name + ".npy").str();
     if (llvm::Error error = writeTensorFile(path, *tensor))
@@ -339,9 +383,9 @@ std::vector<const NodeReport *> sortedNodes(const Verdict &verdict) {
   for (const NodeReport &node : verdict.walk.nodes)
     nodes.push_back(&node);
   auto rank = [](const NodeReport *node) {
-    return std::tuple(node->errors.isFine(), node->note.empty(), -node->errors.ofTolerance);
+    return std::tuple(node->errors.isFine(), node->note.empty(), -node->errors.ofTolerance, node); // of one vector
   };
-  llvm::stable_sort(nodes, [&](auto *a, auto *b) { return rank(a) < rank(b); });
+  llvm::sort(nodes, [&](auto *a, auto *b) { return rank(a) < rank(b); });
   return nodes;
 }
 
@@ -430,9 +474,13 @@ void printJson(const Verdict &verdict, const CommandLine &line, llvm::raw_ostrea
           json.attribute("name", printable(node->node));
           json.attribute("operator", printable(node->op));
           json.attribute("result", node->result);
-          json.attribute("verdict", verdictOf(*node));
-          json.attribute("note", printable(node->note));
-          errors(json, node->errors);
+          bool isChecked = node->note.empty() && !line.skipsNodes;
+          json.attribute("verdict", isChecked ? verdictOf(*node) : "not checked");
+          json.attribute("note", line.skipsNodes ? "not compiled alone" : printable(node->note));
+          if (isChecked)
+            errors(json, node->errors);
+          else
+            json.attribute("ok", nullptr);
         });
     });
   });
@@ -451,7 +499,7 @@ void declare(Options &options, CommandLine &line) {
   };
   options.positional("MODEL.onnx", "the model to verify", line.models, 1, 1);
   options.heading("inputs");
-  line.inputs.declare(options, "random");
+  line.inputs.declare(options, "random", /*hasWeights=*/false);
   options.value("--input-value", "INPUT=@FILE.npy|.pb", "make an input constant, as mlc compile does; may be repeated",
                 [&line](StringRef text) { return readInputValue(text, line.compile.inputValues); });
   options.heading("reference");
@@ -508,9 +556,20 @@ int mlc::verifyCommand(Arguments arguments) {
   declare(options, line);
   if (auto code = options.parse(arguments))
     return *code;
+  bool checksNodes = !line.skipsNodes;
+  if (auto code = options.check({{"--python", line.against == "onnxruntime", "--against=onnxruntime"},
+                                 {"--static", line.library.empty(), "a library that verify compiles, not --library"},
+                                 {"--save", checksNodes, "nodes to be checked, not --outputs-only"},
+                                 {"--max-ulp", checksNodes, "nodes to be checked, not --outputs-only"},
+                                 {"--all", checksNodes, "nodes to be checked, not --outputs-only"},
+                                 {"--all", !line.isJson, "a table; --json tells every node"}}))
+    return *code;
   auto scratch = ScratchFolder::make();
   if (!scratch)
     return report(scratch.takeError());
+  SaveFolder save(line.save);
+  if (llvm::Error error = save.make())
+    return report(std::move(error));
   auto start = std::chrono::steady_clock::now();
   Progress progress(line.isQuiet);
   auto verdict = Verification(line, *scratch, progress).run();

@@ -162,13 +162,13 @@ inline std::string quoted(std::string_view text) { return '"' + std::string(text
 class Input {
 public:
   template <detail::ElementRange R>
-  Input(std::string_view name, R &&range, std::initializer_list<int64_t> shape = {})
-      : Input(name, range, std::span(shape.begin(), shape.size())) {}
+  Input(std::string_view inputName, R &&range, std::initializer_list<int64_t> inputShape = {})
+      : Input(inputName, range, std::span(inputShape.begin(), inputShape.size())) {}
   template <detail::ElementRange R>
-  Input(std::string_view name, R &&range, std::span<const int64_t> shape)
-      : name(name), data(std::ranges::data(range)), count(int64_t(std::ranges::size(range))),
-        dtype(dtypeOf<std::remove_cv_t<std::ranges::range_value_t<R>>>()), shape(shape.begin(), shape.end()),
-        hasShape(shape.size() != 0) {}
+  Input(std::string_view inputName, R &&range, std::span<const int64_t> inputShape)
+      : name(inputName), data(std::ranges::data(range)), count(int64_t(std::ranges::size(range))),
+        dtype(dtypeOf<std::remove_cv_t<std::ranges::range_value_t<R>>>()), shape(inputShape.begin(), inputShape.end()),
+        hasShape(inputShape.size() != 0) {}
 
   std::string_view name;
   const void *data;
@@ -183,9 +183,9 @@ public:
 class Output {
 public:
   template <detail::WritableRange R>
-  Output(std::string_view name, R &&range, std::vector<int64_t> *shape = nullptr)
-      : name(name), data(std::ranges::data(range)), count(int64_t(std::ranges::size(range))),
-        dtype(dtypeOf<std::ranges::range_value_t<R>>()), shape(shape) {}
+  Output(std::string_view outputName, R &&range, std::vector<int64_t> *actualShape = nullptr)
+      : name(outputName), data(std::ranges::data(range)), count(int64_t(std::ranges::size(range))),
+        dtype(dtypeOf<std::ranges::range_value_t<R>>()), shape(actualShape) {}
 
   std::string_view name;
   void *data;
@@ -222,7 +222,7 @@ public:
 private:
   static constexpr std::align_val_t alignment{64};
   struct Release {
-    void operator()(std::byte *memory) const { ::operator delete(memory, alignment); }
+    void operator()(std::byte *bytes) const { ::operator delete(bytes, alignment); }
   };
 
   int32_t elementType = 0;

@@ -140,3 +140,15 @@ func.func @kept(%x: tensor<4xf32>) -> tensor<4x1xf32> {
   %1 = core.sqrt %0 : tensor<4x1xf32>
   return %1 : tensor<4x1xf32>
 }
+
+// -----
+
+// What has no elements is a constant: later stages would compute offsets into nothing.
+// CHECK-LABEL: func.func @empty
+// CHECK-NEXT:    %[[C:.*]] = core.constant dense<> : tensor<0x4xf32>
+// CHECK-NEXT:    return %[[C]]
+func.func @empty(%x: tensor<0x4xf32>) -> tensor<0x4xf32> {
+  %0 = core.exp %x : tensor<0x4xf32>
+  %1 = core.add %0, %x : tensor<0x4xf32>
+  return %1 : tensor<0x4xf32>
+}
