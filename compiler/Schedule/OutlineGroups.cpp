@@ -139,7 +139,10 @@ LogicalResult EntryOutliner::emitUnits(const Units &units) {
 
 /// New values of the state are written when everything has read the old ones.
 LogicalResult EntryOutliner::emitAssignments() {
+  bool isFirst = true;
   for (auto assign : source.getOps<core::AssignOp>()) {
+    if (std::exchange(isFirst, false))
+      rt::CommitOp::create(b, loc, call);
     auto value = memoryOf(assign.getValue());
     auto it = all.stateNumber.find(assign.getName());
     auto type = cast<RankedTensorType>(assign.getValue().getType());
