@@ -84,7 +84,7 @@ def CoreToLinalg : Pass<"core-to-linalg", "::mlir::ModuleOp"> {
     %y = linalg.generic {parallel} ins(%x) outs(%empty) { ^bb0(%a: f32, %o: f32): math.tanh }
     ```
   }];
-  let options = [Option<"checkIndices", "check-indices", "bool", "true", "let a run fail whose indices are out of range">];
+  let options = [Option<"onDevice", "on-device", "bool", "false", "the host cannot branch on what kernels compute">];
   let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
 }
 
@@ -152,6 +152,7 @@ def OutlineGroups : Pass<"outline-groups", "::mlir::ModuleOp"> {
     func.func @main(%call: !llvm.ptr) -> i32
     ```
   }];
+  let options = [Option<"onDevice", "on-device", "bool", "false", "elements are checked by kernels, since the host cannot read them">];
   let dependentDialects = ["::mlc::rt::RtDialect", "::mlir::memref::MemRefDialect", "::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect"];
 }
 

@@ -240,9 +240,11 @@ LogicalResult EntryOutliner::run() {
 
 namespace {
 struct OutlineGroups : mlc::impl::OutlineGroupsBase<OutlineGroups> {
+  using OutlineGroupsBase::OutlineGroupsBase;
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    Outlined all(module);
+    Outlined all(module, onDevice);
     if (auto state = module->getAttrOfType<ArrayAttr>(kStateAttr))
       for (auto [number, slot] : llvm::enumerate(state.getAsRange<DictionaryAttr>()))
         all.stateNumber[cast<StringAttr>(slot.get("name")).getValue()] = number;
