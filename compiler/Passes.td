@@ -188,7 +188,7 @@ def PackWeights : Pass<"pack-weights", "::mlir::ModuleOp"> {
   let summary = "Lays constant operands of contractions out in panels as wide as the register tile";
   let description = [{
     A weight (k, n) becomes (n floordiv NR, k, n mod NR), padded with zeros, when every call of the kernel passes a constant. The
-    data is rearranged when the library is written.
+    data is rearranged when the library is written. On a GPU, where lanes are threads, it becomes (k, n): one panel.
 
     ```mlir
     %w = rt.buffer %call weights[3] : memref<768x768xf32>   // becomes memref<24x768x32xf32>

@@ -54,6 +54,8 @@ void loseState(mlc_handle *handle) {
 }
 
 mlc_status checkState(mlc_handle *handle) {
+  if (mlc_status status = deviceUsable(handle)) // nothing can be loaded either
+    return status;
   if (!handle->stateLost)
     return MLC_OK;
   return fail(handle, MLC_INTERNAL,
