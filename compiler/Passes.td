@@ -100,7 +100,7 @@ def CoreToLinalg : Pass<"core-to-linalg", "::mlir::ModuleOp"> {
     %y = linalg.generic {parallel} ins(%x) outs(%empty) { ^bb0(%a: f32, %o: f32): math.tanh }
     ```
   }];
-  let options = [Option<"checkIndices", "check-indices", "bool", "true", "let a run fail whose indices are out of range">];
+  let options = [Option<"onDevice", "on-device", "bool", "false", "the host cannot branch on what kernels compute">];
   let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
 }
 
@@ -168,6 +168,7 @@ def OutlineGroups : Pass<"outline-groups", "::mlir::ModuleOp"> {
     func.func @main(%call: !llvm.ptr) -> i32
     ```
   }];
+  let options = [Option<"onDevice", "on-device", "bool", "false", "elements are checked by kernels, since the host cannot read them">];
   let dependentDialects = ["::mlc::rt::RtDialect", "::mlir::memref::MemRefDialect", "::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect"];
 }
 
@@ -203,7 +204,7 @@ def PackWeights : Pass<"pack-weights", "::mlir::ModuleOp"> {
   let summary = "Lays constant operands of contractions out in panels as wide as the register tile";
   let description = [{
     A weight (k, n) becomes (n floordiv NR, k, n mod NR), padded with zeros, when every call of the kernel passes a constant. The
-    data is rearranged when the library is written.
+    data is rearranged when the library is written. On a GPU, where lanes are threads, it becomes (k, n): one panel.
 
     ```mlir
     %w = rt.buffer %call weights[3] : memref<768x768xf32>   // becomes memref<24x768x32xf32>

@@ -146,7 +146,7 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
   enter(Stage::Fuse);
   if (!options.naiveKernels)
     stages.run(createChannelsLast()).releaseUnusedResources();
-  stages.run(createCoreToLinalg({/*checkIndices=*/!onGpu})); // on a GPU the host cannot look
+  stages.run(createCoreToLinalg({onGpu}));
   if (!options.naiveKernels)
     stages.run(createFuseElementwise());
   stages.run(createMoveData()).releaseUnusedResources();
@@ -157,7 +157,7 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
 
   if (!options.naiveKernels)
     stages.run(createPackOperands());
-  stages.run(createGroupOps({/*alone=*/options.naiveKernels})).run(createOutlineGroups());
+  stages.run(createGroupOps({/*alone=*/options.naiveKernels})).run(createOutlineGroups({onGpu}));
   if (stages.failed())
     return failure();
   collectKernels(module, *artifact);

@@ -36,8 +36,8 @@ ElementsAttr signlessElements(ElementsAttr value) {
 
 class FunctionLowering {
 public:
-  FunctionLowering(func::FuncOp function, bool checkIndices)
-      : function(function), builder(function.getContext()), l(builder, function.getLoc()), checkIndices(checkIndices) {}
+  FunctionLowering(func::FuncOp function, bool onDevice)
+      : function(function), builder(function.getContext()), l(builder, function.getLoc()), onDevice(onDevice) {}
 
   LogicalResult run() {
     Block &old = function.getBody().front();
@@ -81,7 +81,7 @@ private:
   /// The same op around lowered regions.
   LogicalResult lowerControl(Operation *op) {
     auto loop = dyn_cast<LoopOp>(op);
-    if (!checkIndices && (isa<IfOp>(op) || loop.getCondition()))
+    if (onDevice && (isa<IfOp>(op) || loop.getCondition()))
       return op->emitError("a condition that is computed at run time is not supported on a GPU");
     OperationState state(l.loc, op->getName());
     for (Value operand : op->getOperands())
@@ -119,8 +119,6 @@ private:
         mapping.map(op->getResult(0), ConstantOp::create(builder, l.loc, value, constant.getNameAttr()).getResult());
       return success();
     }
-    if (!checkIndices && isa<CheckRangeOp>(op))
-      return success();
     Value result =
         TypeSwitch<Operation *, Value>(op)
             .Case<Pointwise>([&](Pointwise p) { return pointwise(p); })
@@ -201,7 +199,7 @@ private:
   func::FuncOp function;
   OpBuilder builder;
   LinalgBuilder l;
-  bool checkIndices;
+  bool onDevice;
   IRMapping mapping;
 };
 
@@ -210,8 +208,7 @@ struct CoreToLinalg : mlc::impl::CoreToLinalgBase<CoreToLinalg> {
 
   void runOnOperation() override {
     for (auto function : getOperation().getOps<func::FuncOp>())
-      if (!function.isExternal() && kernelKind(function) == "" &&
-          failed(FunctionLowering(function, checkIndices).run()))
+      if (!function.isExternal() && kernelKind(function) == "" && failed(FunctionLowering(function, onDevice).run()))
         return signalPassFailure();
   }
 };

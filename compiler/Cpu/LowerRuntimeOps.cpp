@@ -24,7 +24,7 @@ template <class R, class... A> LLVM::LLVMFunctionType llvmFunctionType(MLIRConte
   return LLVM::LLVMFunctionType::get(llvmType<R>(context), {llvmType<A>(context)...});
 }
 
-enum CallField : int32_t { Inputs, Outputs, Dims, Weights, State, Arena, ResultSizes = 10, CallFieldCount };
+enum CallField : int32_t { Inputs, Outputs, Dims, Weights, State, Arena, ResultSizes = 10, Checks, CallFieldCount };
 
 class Lowering {
 public:
@@ -51,6 +51,10 @@ public:
       lower(size);
     else if (auto launch = dyn_cast<mlc::rt::LaunchOp>(op))
       lower(launch);
+    else if (auto commit = dyn_cast<mlc::rt::CommitOp>(op))
+      lower(commit);
+    else if (auto message = dyn_cast<mlc::rt::MessageOp>(op))
+      lower(message);
   }
 
 private:
@@ -112,9 +116,10 @@ private:
       base = loadElement(b, loc, pointer, array, op.getPosition());
     } else {
       base = loadField(b, loc, op.getCall(),
-                       op.getSpace() == "weights" ? Weights
-                       : op.getSpace() == "state" ? State
-                                                  : Arena);
+                       op.getSpace() == "weights"  ? Weights
+                       : op.getSpace() == "state"  ? State
+                       : op.getSpace() == "checks" ? Checks
+                                                   : Arena);
     }
     if (op.getOffset())
       base = LLVM::GEPOp::create(b, loc, pointer, b.getI8Type(), base, toInteger(b, loc, op.getOffset()));
@@ -222,7 +227,29 @@ private:
     op.erase();
   }
 
-  /// if (status = mlc_rt_launch(...)) return status;
+  /// if (status = mlc_rt_commit(call)) return status;
+  void lower(mlc::rt::CommitOp op) {
+    OpBuilder b(op);
+    Location loc = op.getLoc();
+    Value status = callRuntime(b, loc, "mlc_rt_commit", {op.getCall()}).getResult();
+    Value zero = arith::ConstantIntOp::create(b, loc, 0, 32);
+    Value good = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, status, zero);
+    Block *before = op->getBlock(), *after = before->splitBlock(op);
+    Block *failed = b.createBlock(after);
+    returnFrom(b, loc, op->getParentOfType<func::FuncOp>(), status);
+    b.setInsertionPointToEnd(before);
+    cf::CondBranchOp::create(b, loc, good, after, failed);
+    op.erase();
+  }
+
+  void lower(mlc::rt::MessageOp op) {
+    OpBuilder b(op);
+    Value address = LLVM::PtrToIntOp::create(b, op.getLoc(), i64, text(b, op.getLoc(), op.getMessage()));
+    op.replaceAllUsesWith(arith::IndexCastOp::create(b, op.getLoc(), b.getIndexType(), address).getResult());
+    op.erase();
+  }
+
+  /// mlc_rt_launch(...): the call remembers a failure.
   void lower(mlc::rt::LaunchOp op) {
     OpBuilder b(op);
     Location loc = op.getLoc();
@@ -235,17 +262,9 @@ private:
           LLVM::GEPOp::create(b, loc, pointer, pointer, array, ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(number)});
       LLVM::StoreOp::create(b, loc, memory, address);
     }
-    Value status = callRuntime(b, loc, "mlc_rt_launch",
-                               {op.getCall(), constant(b, loc, op.getKernel()), toInteger(b, loc, op.getBlocks()),
-                                constant(b, loc, op.getThreads()), array, constant(b, loc, count)})
-                       .getResult();
-    Value zero = arith::ConstantIntOp::create(b, loc, 0, 32);
-    Value good = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, status, zero);
-    Block *before = op->getBlock(), *after = before->splitBlock(op);
-    Block *failed = b.createBlock(after);
-    returnFrom(b, loc, op->getParentOfType<func::FuncOp>(), status);
-    b.setInsertionPointToEnd(before);
-    cf::CondBranchOp::create(b, loc, good, after, failed);
+    callRuntime(b, loc, "mlc_rt_launch",
+                {op.getCall(), constant(b, loc, op.getKernel()), toInteger(b, loc, op.getBlocks()),
+                 constant(b, loc, op.getThreads()), array, constant(b, loc, count)});
     op.erase();
   }
 
@@ -270,7 +289,7 @@ LogicalResult mlc::lowerRuntimeOps(ModuleOp module) {
       buffer.emitOpError("has no strided layout");
       return WalkResult::interrupt();
     }
-    if (isa<rt::CheckOp, rt::BoundedSizeOp, rt::LaunchOp>(op) && !isa<func::FuncOp>(op->getParentOp())) {
+    if (isa<rt::CheckOp, rt::BoundedSizeOp, rt::CommitOp>(op) && !isa<func::FuncOp>(op->getParentOp())) {
       op->emitOpError("must stand in flat control flow");
       return WalkResult::interrupt();
     }

@@ -75,6 +75,7 @@ StringRef kindText(StringRef kind) {
       .Case("pointwise", "element by element")
       .Case("loops", "plain loops")
       .Case("lowered", "sort, scan or scatter")
+      .Case("check", "check of a range")
       .Default(kind);
 }
 

@@ -2,7 +2,8 @@
 // another value's buffer, or placed inside the buffer that it will be inserted into (padding and concatenation cost nothing).
 // Memory is found on demand, so an allocation precedes its first use; what is defined around a loop is made in front of it.
 //
-// OutlineBuffers.cpp finds memory and index values, OutlineChecks.cpp compares sizes that only the run knows, OutlineKernels.cpp
+// OutlineBuffers.cpp finds memory and index values, OutlineChecks.cpp compares sizes that only the run knows, OutlineDeviceChecks.cpp
+// makes kernels that check elements on a GPU, OutlineKernels.cpp
 // makes functions and calls, OutlineControl.cpp loops and branches, OutlineGroups.cpp brings them into order.
 #ifndef MLC_COMPILER_SCHEDULE_ENTRYOUTLINER_H
 #define MLC_COMPILER_SCHEDULE_ENTRYOUTLINER_H
@@ -38,8 +39,14 @@ struct Outlined {
   llvm::StringMap<int64_t> stateNumber;
   DimSymbols symbols;
 
-  explicit Outlined(mlir::ModuleOp module) : module(module), symbols(DimSymbols::of(module)) {}
+  bool onDevice; // the host cannot read what kernels compute
+
+  Outlined(mlir::ModuleOp module, bool onDevice)
+      : module(module), symbols(DimSymbols::of(module)), onDevice(onDevice) {}
 };
+
+/// A private function on the operands' types and %call.
+mlir::func::FuncOp makeKernel(mlir::MLIRContext *context, StringRef kind, ArrayRef<Value> operands);
 
 /// What runs at once, in the block's order, and what must wait for it.
 struct Units {
@@ -133,9 +140,15 @@ private:
   LogicalResult emitInsert(mlir::tensor::InsertSliceOp op);
   LogicalResult emitCopy(Value from, Value to);
   LogicalResult emitRepeat(Value from, Value to);
-  LogicalResult emitCheck(core::CheckRangeOp op);
   LogicalResult emitRequire(core::RequireOp op);
   LogicalResult emitStretch(core::StretchOp op);
+  struct Range {
+    Value lower, upper;
+    std::string below, notBelow; // messages
+  };
+  void requireInRange(Value element, const Range &range);
+  LogicalResult emitCheck(core::CheckRangeOp op);
+  LogicalResult emitDeviceCheck(Value memref, const Range &range);
   LogicalResult emitAssignments();
   FailureOr<SmallVector<Value>> emitResults();
   bool isInOutput(Value value, unsigned number);

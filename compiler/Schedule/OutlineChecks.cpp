@@ -114,14 +114,33 @@ LogicalResult EntryOutliner::emitRequire(core::RequireOp op) {
   return success();
 }
 
-/// A loop over the elements in the entry itself: a check that fails returns from there.
+/// A check that fails returns from the entry.
+void EntryOutliner::requireInRange(Value element, const Range &range) {
+  element = arith::IndexCastOp::create(b, loc, b.getIndexType(), element);
+  Value notBelow = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, element, range.lower);
+  rt::CheckOp::create(b, loc, call, notBelow, b.getStringAttr(range.below), element, range.lower);
+  Value below = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, element, range.upper);
+  rt::CheckOp::create(b, loc, call, below, b.getStringAttr(range.notBelow), element, range.upper);
+}
+
+/// A number of the entry itself, a loop over the elements in the entry, or on a GPU a kernel.
 LogicalResult EntryOutliner::emitCheck(core::CheckRangeOp op) {
+  auto lower = scalarOf(op.getLower()), upper = scalarOf(op.getUpper());
+  if (failed(lower) || failed(upper))
+    return failure();
   std::string what = withNode(op.getWhat());
+  Range range{*lower, *upper, what + " %d is below %d", what + " %d is not below %d"};
+  if (auto number = op.getX().getDefiningOp<tensor::FromElementsOp>(); number && number.getElements().size() == 1) {
+    auto element = scalarOf(number.getElements()[0]);
+    if (failed(element))
+      return failure();
+    requireInRange(*element, range);
+    return success();
+  }
   auto memref = memoryOf(op.getX());
   if (succeeded(memref))
     memref = contiguous(op.getX(), *memref);
-  auto lower = scalarOf(op.getLower()), upper = scalarOf(op.getUpper());
-  if (failed(memref) || failed(lower) || failed(upper))
+  if (failed(memref))
     return failure();
   int64_t rank = cast<MemRefType>(memref->getType()).getRank();
   Value flat = *memref;
@@ -131,16 +150,14 @@ LogicalResult EntryOutliner::emitCheck(core::CheckRangeOp op) {
     flat = memref::CollapseShapeOp::create(
         b, loc, flat,
         ArrayRef<ReassociationIndices>{ReassociationIndices(llvm::to_vector(llvm::seq<int64_t>(0, rank)))});
+  if (all.onDevice)
+    return emitDeviceCheck(flat, range);
   if (rank > 0) {
     Value zero = arith::ConstantIndexOp::create(b, loc, 0), one = arith::ConstantIndexOp::create(b, loc, 1);
     auto loop = scf::ForOp::create(b, loc, zero, b.createOrFold<memref::DimOp>(loc, flat, 0), one);
     b.setInsertionPointToStart(loop.getBody());
     indices.push_back(loop.getInductionVar());
   }
-  Value element = arith::IndexCastOp::create(b, loc, b.getIndexType(), memref::LoadOp::create(b, loc, flat, indices));
-  Value notBelow = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::sge, element, *lower);
-  rt::CheckOp::create(b, loc, call, notBelow, b.getStringAttr(what + " %d is below %d"), element, *lower);
-  Value below = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, element, *upper);
-  rt::CheckOp::create(b, loc, call, below, b.getStringAttr(what + " %d is not below %d"), element, *upper);
+  requireInRange(memref::LoadOp::create(b, loc, flat, indices), range);
   return success();
 }

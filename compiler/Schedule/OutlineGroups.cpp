@@ -151,7 +151,10 @@ LogicalResult EntryOutliner::emitUnits(const Units &units) {
 
 /// New values of the state are written when everything has read the old ones.
 LogicalResult EntryOutliner::emitAssignments() {
+  bool isFirst = true;
   for (auto assign : source.getOps<core::AssignOp>()) {
+    if (std::exchange(isFirst, false))
+      rt::CommitOp::create(b, loc, call);
     auto value = memoryOf(assign.getValue());
     auto it = all.stateNumber.find(assign.getName());
     auto type = cast<RankedTensorType>(assign.getValue().getType());
@@ -249,9 +252,11 @@ LogicalResult EntryOutliner::run() {
 
 namespace {
 struct OutlineGroups : mlc::impl::OutlineGroupsBase<OutlineGroups> {
+  using OutlineGroupsBase::OutlineGroupsBase;
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    Outlined all(module);
+    Outlined all(module, onDevice);
     if (auto state = module->getAttrOfType<ArrayAttr>(kStateAttr))
       for (auto [number, slot] : llvm::enumerate(state.getAsRange<DictionaryAttr>()))
         all.stateNumber[cast<StringAttr>(slot.get("name")).getValue()] = number;

@@ -51,7 +51,7 @@ LogicalResult EntryOutliner::callKernel(func::FuncOp kernel, ArrayRef<Value> ope
   return success();
 }
 
-static func::FuncOp makeKernel(MLIRContext *context, StringRef kind, ArrayRef<Value> operands) {
+func::FuncOp mlc::makeKernel(MLIRContext *context, StringRef kind, ArrayRef<Value> operands) {
   SmallVector<Type> types;
   for (Value operand : operands)
     types.push_back(operand.getType());

@@ -1,5 +1,6 @@
 // PackWeights: constants of contractions in panels (see Passes.td). A panel holds the lanes of one register tile for every step
-// of the reduction, so the inner loop reads memory in order and every vector is whole: 115 against 104 GF/s unpacked.
+// of the reduction, so the inner loop reads memory in order and every vector is whole: 115 against 104 GF/s unpacked. On a GPU,
+// where lanes are threads, one panel holds all lanes: the threads of a warp read side by side, and not from a line each.
 #include "compiler/Emit/Artifact.h"
 #include "compiler/Passes.h"
 #include "compiler/Schedule/Kernels.h"
@@ -67,7 +68,7 @@ ElementsAttr pack(ElementsAttr value, ShapedType source, const Layout &layout, R
   SmallVector<int64_t> strides(source.getRank(), 1);
   for (int64_t axis = source.getRank() - 2; axis >= 0; --axis)
     strides[axis] = strides[axis + 1] * source.getDimSize(axis + 1);
-  int64_t lanes = source.getDimSize(layout.laneAxis), panels = type.getDimSize(0);
+  int64_t lanes = source.getDimSize(layout.laneAxis), panels = llvm::divideCeil(lanes, layout.width);
   int64_t middle = 1;
   for (int64_t axis : layout.others)
     middle *= source.getDimSize(axis);
@@ -98,6 +99,7 @@ struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
                    sched::TilingAttr tiling) {
     auto argument = dyn_cast<BlockArgument>(operand.get());
     AffineMap map = op.getMatchingIndexingMap(&operand);
+    bool onePanel = isPerThread(tiling);
     int64_t lane = tiling.getLaneLoop(), width = tiling.getLanes() * tiling.getVectors();
     if (!argument || argument.getOwner() != &kernel.getBody().front() || !argument.hasOneUse() ||
         !map.isProjectedPermutation())
@@ -109,22 +111,30 @@ struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
     unsigned number = argument.getArgNumber();
     if (!llvm::all_of(calls, [&](func::CallOp call) { return bool(weightsOf(call.getOperand(number))); }))
       return;
+    if (onePanel)
+      width = type.getDimSize(*laneAxis);
     Layout layout{static_cast<int64_t>(*laneAxis), width, {}};
     SmallVector<std::pair<int64_t, int64_t>> others; // loop, axis
     for (int64_t axis = 0; axis < type.getRank(); ++axis)
       if (axis != layout.laneAxis)
         others.push_back({map.getDimPosition(axis), axis});
     llvm::sort(others);
-    SmallVector<int64_t> shape = {static_cast<int64_t>(llvm::divideCeil(type.getDimSize(layout.laneAxis), width))};
+    SmallVector<int64_t> shape;
     AffineExpr laneExpression = getAffineDimExpr(lane, &getContext());
-    SmallVector<AffineExpr> results = {laneExpression.floorDiv(width)};
+    SmallVector<AffineExpr> results;
+    if (!onePanel) {
+      shape.push_back(llvm::divideCeil(type.getDimSize(layout.laneAxis), width));
+      results.push_back(laneExpression.floorDiv(width));
+    }
     for (auto [loop, axis] : others) {
       layout.others.push_back(axis);
       shape.push_back(type.getDimSize(axis));
       results.push_back(getAffineDimExpr(loop, &getContext()));
     }
     shape.push_back(width);
-    results.push_back(laneExpression % width);
+    results.push_back(onePanel ? laneExpression : laneExpression % width);
+    if (onePanel && llvm::is_sorted(layout.order()))
+      return; // it lies so already
 
     auto tensorType = RankedTensorType::get(shape, type.getElementType());
     auto memrefType = MemRefType::get(shape, type.getElementType());
@@ -164,7 +174,8 @@ struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
     module.walk([&](func::CallOp call) { calls[call.getCallee()].push_back(call); });
     for (auto kernel : module.getOps<func::FuncOp>()) {
       auto tiling = kernel->getAttrOfType<sched::TilingAttr>(kTilingAttr);
-      if (kernelKind(kernel) != "contract" || !tiling || tiling.getLaneLoop() < 0 || tiling.getLanes() == 1)
+      if (kernelKind(kernel) != "contract" || !tiling || tiling.getLaneLoop() < 0 ||
+          (tiling.getLanes() == 1 && !isPerThread(tiling)))
         continue;
       auto generics = kernel.getOps<linalg::GenericOp>();
       if (generics.empty())

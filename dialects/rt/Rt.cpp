@@ -17,7 +17,7 @@ void mlc::rt::RtDialect::initialize() {
 }
 
 LogicalResult mlc::rt::BufferOp::verify() {
-  static constexpr StringRef spaces[] = {"input", "output", "weights", "state", "arena"};
+  static constexpr StringRef spaces[] = {"input", "output", "weights", "state", "arena", "checks"};
   if (!llvm::is_contained(spaces, getSpace()))
     return emitOpError("unknown space '") << getSpace() << "'";
   auto type = cast<MemRefType>(getResult().getType());

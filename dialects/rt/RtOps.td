@@ -25,7 +25,7 @@ def Rt_DimOp : Rt_Op<"dim", [Pure]> {
 def Rt_BufferOp : Rt_Op<"buffer", [Pure, AttrSizedOperandSegments]> {
   let summary = "A memref on memory that the call owns";
   let description = [{
-    `space` is one of `input`, `output` (then `position` says which), `weights`, `state`, `arena`. The memref starts `offset` bytes after the
+    `space` is one of `input`, `output` (then `position` says which), `weights`, `state`, `arena`, `checks`. The memref starts `offset` bytes after the
     space's begin and is contiguous and row-major unless its type carries static strides.
 
     ```mlir
@@ -77,8 +77,33 @@ def Rt_ResultSizeOp : Rt_Op<"result_size", []> {
   let assemblyFormat = "$call `[` $position `]` `,` $size attr-dict `:` type($call)";
 }
 
+def Rt_CommitOp : Rt_Op<"commit", []> {
+  let summary = "Returns from the entry if something has failed so far; what follows writes the state: mlc_rt_commit";
+  let description = [{
+    A step that fails leaves the state as it was. On a GPU the host waits here for all kernels.
+
+    ```mlir
+    rt.commit %call : !llvm.ptr
+    ```
+  }];
+  let arguments = (ins LLVM_AnyPointer:$call);
+  let assemblyFormat = "$call attr-dict `:` type($call)";
+}
+
+def Rt_MessageOp : Rt_Op<"message", [Pure]> {
+  let summary = "The host's address of a text with at most two %d, for a check on the device";
+  let description = [{
+    ```mlir
+    %text = rt.message "label %d is not below %d"
+    ```
+  }];
+  let arguments = (ins StrAttr:$message);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$message attr-dict";
+}
+
 def Rt_LaunchOp : Rt_Op<"launch", []> {
-  let summary = "Launches a GPU kernel: mlc_rt_launch";
+  let summary = "Launches a GPU kernel: mlc_rt_launch. A launch that fails fails the call";
   let description = [{
     `kernel` indexes the program's kernels. Every argument is a pointer or an integer, as the kernel's parameters are.
   }];

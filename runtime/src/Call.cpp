@@ -4,6 +4,7 @@
 
 #include "Device.h"
 #include "Element.h"
+#include "Parameters.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -128,15 +129,46 @@ static mlc_status runEntry(mlc_handle *handle, const Signature &signature, const
                    handle->poolArgument,
                    handle->device,
                    handle,
-                   handle->resultSizes};
+                   handle->resultSizes,
+                   deviceChecks(handle)};
   mlc_status status = (mlc_status)signature.entry(&call);
+  if (mlc_status failure = deviceFailure(handle))
+    return failure;
   if (status == MLC_OK && __atomic_load_n(&handle->failed, __ATOMIC_ACQUIRE))
     status = MLC_MODEL_ERROR;
   if (status != MLC_OK && handle->error[0] == 0)
     fail(handle, status, "the model failed with status %d", (int)status);
-  if (status == MLC_OK)
-    handle->resultSizeCount = count;
   return status;
+}
+
+/// The entry between copies of its inputs and outputs. When it returns, nothing runs on the device any more.
+static mlc_status runOnDevice(mlc_handle *handle, const Signature &signature, const int64_t *dims,
+                              const void *const *inputs, void *const *outputs, void *arena) {
+  mlc_status status = deviceBegin(handle);
+  if (status == MLC_OK)
+    status = deviceStage(handle, signature, inputs);
+  if (status == MLC_OK)
+    status = runEntry(handle, signature, dims, handle->stagedInputs, handle->stagedOutputs, arena);
+  if (status == MLC_OK)
+    status = deviceUnstage(handle, signature, outputs);
+  if (status == MLC_OK)
+    return deviceVerify(handle);
+  // What the host found wrong comes after what the kernels in front of it found.
+  if (status == MLC_MODEL_ERROR) {
+    mlc_status verified = deviceVerify(handle);
+    return verified ? verified : status;
+  }
+  deviceSettle(handle);
+  return status;
+}
+
+static mlc_status runInScope(mlc_handle *handle, const Signature &signature, const int64_t *dims,
+                             const void *const *inputs, void *const *outputs) {
+  void *arena;
+  if (mlc_status status = reserveArena(handle, (size_t)handle->sizes[0], &arena))
+    return status;
+  return handle->device ? runOnDevice(handle, signature, dims, inputs, outputs, arena)
+                        : runEntry(handle, signature, dims, inputs, outputs, arena);
 }
 
 mlc_status execute(mlc_handle *handle, const Signature &signature, const int64_t *dims, const void *const *inputs,
@@ -147,24 +179,22 @@ mlc_status execute(mlc_handle *handle, const Signature &signature, const int64_t
     return failDimensions(handle, dims);
   if (mlc_status status = checkOutputs(handle, signature, inputs, outputs))
     return status;
-  DeviceScope scope(handle);
-  void *arena;
-  if (mlc_status status = reserveArena(handle, (size_t)handle->sizes[0], &arena))
+  if (mlc_status status = checkState(handle))
     return status;
-  if (!handle->device)
-    return runEntry(handle, signature, dims, inputs, outputs, arena);
-  mlc_status status = deviceStage(handle, signature, inputs);
+  handle->writesState = false;
+  DeviceScope scope(handle);
+  mlc_status status = scope.status();
   if (status == MLC_OK)
-    status = runEntry(handle, signature, dims, handle->stagedInputs, handle->stagedOutputs, arena);
+    status = runInScope(handle, signature, dims, inputs, outputs);
+  status = scope.leave(status);
   if (status == MLC_OK)
-    status = deviceUnstage(handle, signature, outputs);
-  // Even after a failure nothing may still be running when the call returns.
-  mlc_status waited = deviceWait(handle);
-  return status ? status : waited;
+    handle->resultSizeCount = sizesCount(signature) - 1;
+  else if (handle->writesState)
+    loseState(handle);
+  return status;
 }
 
-/// Formats a message with at most two %d, which are 64-bit: printf's would be int.
-static void formatFailure(char *to, size_t bytes, const char *message, const int64_t *values) {
+void formatFailure(char *to, size_t bytes, const char *message, const int64_t *values) {
   char *end = to + bytes - 1;
   int32_t used = 0;
   while (*message && to < end) {
@@ -245,4 +275,17 @@ int32_t mlc_rt_fail(const mlc_call *call, const char *message, int64_t a, int64_
     formatFailure(handle->error, sizeof(handle->error), message, values);
   }
   return MLC_MODEL_ERROR;
+}
+
+int32_t mlc_rt_commit(const mlc_call *call) {
+  mlc_handle *handle = call->handle;
+  if (mlc_status failure = deviceFailure(handle))
+    return failure;
+  if (__atomic_load_n(&handle->failed, __ATOMIC_ACQUIRE))
+    return MLC_MODEL_ERROR;
+  if (handle->device)
+    if (mlc_status status = deviceVerify(handle))
+      return status;
+  handle->writesState = true;
+  return MLC_OK;
 }

@@ -16,5 +16,8 @@ mlc_status computeSizes(mlc_handle *handle, const Signature &signature, const in
 mlc_status execute(mlc_handle *handle, const Signature &signature, const int64_t *dims, const void *const *inputs,
                    void *const *outputs);
 
+/// Fills a message with at most two %d, which are 64-bit: printf's would be int.
+void formatFailure(char *to, size_t bytes, const char *message, const int64_t *values);
+
 } // namespace mlc
 #endif

@@ -3,6 +3,7 @@
 #include "Checkpoint.h"
 
 #include "Device.h"
+#include "Parameters.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -153,6 +154,42 @@ static mlc_status saveState(mlc_handle *handle, const char *path, const char *st
   return MLC_OK;
 }
 
+static mlc_status copyToDevice(mlc_handle *handle, const char *copy) {
+  const mlc_program *program = handle->program;
+  mlc_status status = MLC_OK;
+  for (int32_t index = 0; index < program->state_slot_count && status == MLC_OK; ++index) {
+    const mlc_state_slot &slot = program->state_slots[index];
+    status = deviceWrite(handle, (char *)handle->state + slot.offset, copy + slot.offset, (size_t)slot.bytes);
+  }
+  if (status == MLC_OK)
+    return deviceWait(handle);
+  deviceSettle(handle); // the copy goes away
+  return status;
+}
+
+/// Replaces the state; what a failed train_step has left undefined is defined again. A device that fails in between
+/// leaves it undefined.
+static mlc_status writeState(mlc_handle *handle, const char *copy) {
+  const mlc_program *program = handle->program;
+  if (!handle->device) {
+    for (int32_t index = 0; index < program->state_slot_count; ++index) {
+      const mlc_state_slot &slot = program->state_slots[index];
+      memcpy((char *)handle->state + slot.offset, copy + slot.offset, (size_t)slot.bytes);
+    }
+    handle->stateLost = false;
+    return MLC_OK;
+  }
+  DeviceScope scope(handle);
+  if (mlc_status status = scope.status())
+    return status;
+  mlc_status status = scope.leave(copyToDevice(handle, copy));
+  if (status)
+    loseState(handle);
+  else
+    handle->stateLost = false;
+  return status;
+}
+
 /// Reads the tensors into a copy of the state, and the copy into the state.
 static mlc_status loadState(mlc_handle *handle, const char *path, int descriptor, int64_t dataOffset,
                             const int64_t *begins) {
@@ -165,16 +202,7 @@ static mlc_status loadState(mlc_handle *handle, const char *path, int descriptor
     if (!readAll(descriptor, copy.data() + slot.offset, (size_t)slot.bytes, dataOffset + begins[index]))
       return failRead(handle, path);
   }
-  DeviceScope scope(handle);
-  for (int32_t index = 0; index < program->state_slot_count; ++index) {
-    const mlc_state_slot &slot = program->state_slots[index];
-    char *to = (char *)handle->state + slot.offset;
-    if (!handle->device)
-      memcpy(to, copy.data() + slot.offset, (size_t)slot.bytes);
-    else if (mlc_status status = deviceWrite(handle, to, copy.data() + slot.offset, (size_t)slot.bytes))
-      return status;
-  }
-  return handle->device ? deviceWait(handle) : MLC_OK;
+  return writeState(handle, copy.data());
 }
 
 } // namespace mlc
@@ -186,19 +214,23 @@ mlc_status mlc_rt_save(mlc_handle *handle, const char *path) {
     return fail(nullptr, MLC_INVALID_ARGUMENT, "the handle is null");
   if (mlc_status status = checkArguments(handle, path, "save"))
     return status;
+  if (mlc_status status = checkState(handle))
+    return status;
   if (!handle->device)
     return saveState(handle, path, (const char *)handle->state);
   size_t stateBytes = (size_t)handle->program->state_bytes;
   Buffer copy(handle, stateBytes, "checkpoint");
   if (!copy.data())
     return MLC_OUT_OF_MEMORY;
-  {
-    DeviceScope scope(handle);
-    if (mlc_status status = deviceRead(handle, copy.data(), handle->state, stateBytes))
-      return status;
-    if (mlc_status status = deviceWait(handle))
-      return status;
-  }
+  DeviceScope scope(handle);
+  mlc_status status = scope.status();
+  if (status == MLC_OK)
+    status = deviceRead(handle, copy.data(), handle->state, stateBytes);
+  if (status == MLC_OK)
+    status = deviceWait(handle);
+  status = scope.leave(status);
+  if (status != MLC_OK)
+    return status;
   return saveState(handle, path, copy.data());
 }
 

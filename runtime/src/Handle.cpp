@@ -74,13 +74,14 @@ void release(mlc_handle *handle, void *memory) {
     handle->options.release(handle->options.user, memory);
 }
 
-static void releaseArena(mlc_handle *handle) {
-  if (handle->device)
-    deviceRelease(handle, handle->ownArena);
-  else
-    release(handle, handle->ownArena);
+static mlc_status releaseArena(mlc_handle *handle) {
+  void *arena = handle->ownArena;
   handle->ownArena = nullptr;
   handle->ownArenaBytes = 0;
+  if (handle->device)
+    return deviceRelease(handle, arena);
+  release(handle, arena);
+  return MLC_OK;
 }
 
 mlc_status reserveArena(mlc_handle *handle, size_t bytes, void **arena) {
@@ -93,7 +94,8 @@ mlc_status reserveArena(mlc_handle *handle, size_t bytes, void **arena) {
     return MLC_OK;
   }
   if (handle->ownArenaBytes < bytes) {
-    releaseArena(handle);
+    if (mlc_status status = releaseArena(handle))
+      return status;
     if (handle->device) {
       if (mlc_status status = deviceAllocate(handle, bytes, DeviceMemory::Private, "workspace", &handle->ownArena))
         return status;
@@ -263,6 +265,8 @@ static mlc_status initialize(mlc_handle *handle) {
     if (mlc_status status = deviceOpen(handle))
       return status;
   DeviceScope scope(handle);
+  if (mlc_status status = scope.status())
+    return status;
   if (mlc_status status = openWeights(handle))
     return status;
   if (mlc_status status = placeWeights(handle))
@@ -278,6 +282,8 @@ static mlc_status initialize(mlc_handle *handle) {
   if (handle->device)
     if (mlc_status status = deviceWait(handle))
       return status;
+  if (mlc_status status = scope.leave(MLC_OK))
+    return status;
   return startPool(handle);
 }
 

@@ -48,7 +48,9 @@ struct mlc_handle {
   const void **stagedInputs; // on a GPU: the device copies of the inputs
   void **stagedOutputs;      // on a GPU: where the kernels write the outputs
 
-  uint32_t failed; // a task or entry called mlc_rt_fail during this call (atomic)
+  uint32_t failed;  // a task or entry called mlc_rt_fail during this call, or a launch failed (atomic)
+  bool writesState; // this call has begun to write the state
+  bool stateLost;   // a call failed while it wrote the state
   char error[1024];
 };
 

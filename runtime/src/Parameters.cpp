@@ -1,8 +1,10 @@
 // Parameters.cpp: what the slots of the state are, and the view of a parameter that an application reads and writes.
 #include "Parameters.h"
 
+#include "Device.h"
 #include "Element.h"
 
+#include <stdio.h>
 #include <string.h>
 
 namespace mlc {
@@ -44,6 +46,22 @@ mlc_tensor describeSlot(const mlc_program *program, int32_t index) {
   return best;
 }
 
+void loseState(mlc_handle *handle) {
+  handle->stateLost = true;
+  size_t length = strlen(handle->error);
+  snprintf(handle->error + length, sizeof(handle->error) - length,
+           "; parameters and optimizer state are undefined now: load a checkpoint");
+}
+
+mlc_status checkState(mlc_handle *handle) {
+  if (mlc_status status = deviceUsable(handle)) // nothing can be loaded either
+    return status;
+  if (!handle->stateLost)
+    return MLC_OK;
+  return fail(handle, MLC_INTERNAL,
+              "parameters and optimizer state are undefined since an earlier call failed: load a checkpoint");
+}
+
 } // namespace mlc
 
 using namespace mlc;
@@ -56,6 +74,8 @@ mlc_status mlc_rt_param(mlc_handle *handle, const char *name, mlc_tensor *view) 
     return fail(handle, MLC_INVALID_ARGUMENT, "param: the name is null");
   if (!view)
     return fail(handle, MLC_INVALID_ARGUMENT, "param: the pointer to the view is null");
+  if (mlc_status status = deviceUsable(handle)) // the host would fault on the memory, too
+    return status;
   const mlc_model &model = handle->program->model;
   if (model.param_count == 0)
     return fail(handle, MLC_INVALID_ARGUMENT, "param: the library has no parameters (it was compiled without --train)");

@@ -94,6 +94,20 @@ SUM = """
 }
 """
 
+MINIMUM = """
+.visible .entry minimum(.param .u64 minimum_param_0) .maxntid 128
+{
+	.reg .b32 %r<3>; .reg .b64 %rd<9>;
+	ld.param.b64 %rd1, [minimum_param_0];
+	mov.u32 %r1, %tid.x;
+	mul.wide.u32 %rd2, %r1, 8;
+	add.s64 %rd3, %rd1, %rd2;
+	ld.global.b64 %rd4, [%rd3+8];
+	atom.global.min.u64 %rd5, [%rd1], %rd4;
+	ret;
+}
+"""
+
 LOAD = """
 .visible .entry load(.param .u64 load_param_0) .maxntid 128
 {
@@ -128,6 +142,15 @@ def test_shuffle(memory):
     address, read = memory(values)
     assert Module(memory.driver, SUM).launch("sum", 1, 128, address) == 0
     np.testing.assert_array_equal(read(), values.reshape(4, 32).sum(1).repeat(32))
+
+
+def test_atomic(memory):
+    """What all threads make smaller is the smallest of them, of unsigned numbers."""
+    values = np.random.default_rng(1).integers(2**62, 2**64, 129, np.uint64)
+    values[0] = 2**64 - 1
+    address, read = memory(values)
+    assert Module(memory.driver, MINIMUM).launch("minimum", 1, 128, address) == 0
+    assert read()[0] == values[1:].min() and (read()[1:] == values[1:]).all()
 
 
 @pytest.mark.parametrize("array, offset, message", [

@@ -1,5 +1,6 @@
 """The PTX itself: ptxas takes every kernel without spills and remarks, and without a driver a library says what it needs."""
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -24,25 +25,53 @@ def models(root):
     yield "bert_small_static", root / "test/models/bert-small/legacy.onnx", ["--dim", "batch=2", "--dim", "sequence=33"]
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-@pytest.mark.parametrize("name", ["digits", "digits_train", "bert_small", "bert_small_static"])
-def test_ptxas(mlc, root, tmp_path, name, arch):
-    ptxas = shutil.which("ptxas")
-    if not ptxas:
-        pytest.skip("NOT CHECKED: no ptxas on the PATH, PTX was not assembled")
-    _, model, options = next(one for one in models(root) if one[0] == name)
-    text = tmp_path / "kernels.ptx"
+def assemble(mlc, model, arch, folder, *options):
+    """What ptxas says of each kernel: {name: bytes that it spills}. None if this machine has no ptxas."""
+    text = folder / "kernels.ptx"
     done = subprocess.run([mlc, "compile", model, f"--target=cuda:{arch}", "--emit=ptx", "-o", text, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     ptx = text.read_text()
     assert f".target {arch}" in ptx
-    done = subprocess.run([ptxas, "-v", f"-arch={arch}", text, "-o", tmp_path / "kernels.cubin"], capture_output=True, text=True, check=False)
+    if not shutil.which("ptxas"):
+        pytest.skip("NOT CHECKED: no ptxas on the PATH, PTX was not assembled")
+    done = subprocess.run(["ptxas", "-v", f"-arch={arch}", text, "-o", folder / "kernels.cubin"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    kernels = ptx.count(".entry")
-    assert kernels > 0 and len(re.findall(r"Compiling entry function", done.stderr)) == kernels
-    spills = [line for line in done.stderr.splitlines() if "spill stores" in line and " 0 bytes spill stores, 0 bytes spill loads" not in line]
-    remarks = [line for line in done.stderr.splitlines() if re.search(r"C75\d\d|warning", line)]
-    assert not spills and not remarks
+    assert not [line for line in done.stderr.splitlines() if re.search(r"C75\d\d|warning", line)]
+    spills = dict(re.findall(r"Function properties for (\w+)\n.* (\d+) bytes spill stores", done.stderr))
+    assert sorted(spills) == sorted(re.findall(r"\.entry (\w+)", ptx)) and spills
+    return {name: int(count) for name, count in spills.items()}
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("name", ["digits", "digits_train", "bert_small", "bert_small_static"])
+def test_ptxas(mlc, root, tmp_path, name, arch):
+    _, model, options = next(one for one in models(root) if one[0] == name)
+    assert not any(assemble(mlc, model, arch, tmp_path, *options).values())
+
+
+# Bytes that the one kernel of a model spills that does; it may only become less. Those of 32 registers divide by a size of 64 bits,
+# which is a subroutine; 80 and 72 registers are what ptxas thinks best for a tile.
+SPILLS = {"deberta-small": 4, "distilbert-small/fused": 4, "efficientnet-small": 4, "gpt2-small": 12, "keras-attention-small": 8, "llama-small": 12,
+          "mistral-small": 12, "qwen3-small": 12, "t5-decoder-with-past-small": 12, "yolo-topk-small": 12}
+# What does not compile for a GPU, and why.
+CONDITION = "a condition that is computed at run time is not supported on a GPU"
+REFUSED = {"faster-rcnn-small": CONDITION, "keras-gru-small": CONDITION, "keras-masked-lstm-small": CONDITION, "retinanet-small": CONDITION,
+           "ssdlite-small": CONDITION, "yolo-nms-small": "a size or index that depends on data is not supported on the GPU"}
+EXPORTED = sorted((pathlib.Path(__file__).parents[1] / "models").glob("*/*.onnx"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [pytest.param(path, id=f"{path.parent.name}-{path.stem}") for path in EXPORTED])
+def test_exported(mlc, tmp_path, model):
+    """docs/gpu.md says how many models spill and how many do not compile: neither number may grow, and who shrinks it says so here."""
+    folder, name = model.parent.name, f"{model.parent.name}/{model.stem}"
+    if folder in REFUSED:
+        done = subprocess.run([mlc, "compile", model, "--target=cuda:sm_80", "-o", tmp_path / "m.so"], capture_output=True, text=True, check=False)
+        assert done.returncode != 0 and REFUSED[folder] in done.stderr
+        return
+    spilled = [count for count in assemble(mlc, model, "sm_80", tmp_path).values() if count]
+    expected = SPILLS.get(name, SPILLS.get(folder))
+    assert spilled == ([expected] if expected else [])
 
 
 def test_images(mlc, digits, tmp_path):
@@ -52,9 +81,9 @@ def test_images(mlc, digits, tmp_path):
     assert sorted(found) == [b"sm_80", b"sm_90a"]
 
 
-@pytest.mark.parametrize("device, images", [(80, ["sm_80"]), (90, ["sm_90a", "sm_80"])])
+@pytest.mark.parametrize("device, images", [(80, ["sm_80"]), (90, ["sm_90a"])])
 def test_image_choice(mlc, digits, tmp_path, driver_path, device, images):
-    """The driver is given what the device can run; the first image that holds a kernel provides it. Values are the CPU's."""
+    """The driver is given the best image that the device can run, and no other while that holds all kernels. Values are the CPU's."""
     for name, target in ("cpu", "cpu"), ("gpu", "cuda:sm_90a"):
         subprocess.run([mlc, "compile", digits, f"--target={target}", "-o", tmp_path / f"{name}.so"], check=True)
     logits = f"logits=@{tmp_path}/logits.npy"

@@ -18,6 +18,7 @@
   F(mlc_call, device, 64) \
   F(mlc_call, handle, 72) \
   F(mlc_call, result_sizes, 80) \
+  F(mlc_call, checks, 88) \
   F(mlc_tensor, data, 0) \
   F(mlc_tensor, dtype, 8) \
   F(mlc_tensor, rank, 12) \
@@ -97,7 +98,7 @@
   F(mlc_weights_header, structure, 24)
 
 #define SIZES(S) \
-  S(mlc_call, 88) \
+  S(mlc_call, 96) \
   S(mlc_tensor, 144) \
   S(mlc_dim, 16) \
   S(mlc_value_info, 24) \

@@ -57,15 +57,16 @@ static int32_t run(const mlc_call *call) {
   int64_t n = call->dims[0], four = 4;
   void *first[] = {&a, &b, &arena, &n}, *second[] = {&arena, &b, &c, &n};
   void *third[] = {&state, &constants, &state, &four};
-  if (int32_t status = mlc_rt_launch(call, 0, (n + 127) / 128, 128, first, 4))
-    return status;
-  if (int32_t status = mlc_rt_launch(call, 0, (n + 127) / 128, 128, second, 4))
-    return status;
+  mlc_rt_launch(call, 0, (n + 127) / 128, 128, first, 4);
+  mlc_rt_launch(call, 0, (n + 127) / 128, 128, second, 4);
   if (n == 13)
-    return mlc_rt_launch(call, 1, 1, 1, first, 4);
+    mlc_rt_launch(call, 1, 1, 1, first, 4);
   if (n == 14)
-    return mlc_rt_launch(call, 0, 1, 2048, first, 4);
-  return mlc_rt_launch(call, 0, 1, 32, third, 4);
+    mlc_rt_launch(call, 0, 1, 2048, first, 4);
+  if (int32_t status = mlc_rt_commit(call))
+    return status;
+  mlc_rt_launch(call, 0, 1, n == 15 ? 2048 : 32, third, 4);
+  return MLC_OK; // what a launch has found is remembered
 }
 
 static mlc_program makeProgram() {
@@ -111,6 +112,33 @@ static mlc_status call(mlc_handle *handle, int64_t n) {
   return status;
 }
 
+static std::string checkpointPath() { return "/tmp/mlc-device-" + std::to_string(getpid()) + ".safetensors"; }
+
+static void checkReleased(const char *when) {
+  void *library = dlopen("libcuda.so.1", RTLD_NOW);
+  for (const char *counter : {"fakeAllocations", "fakeContexts", "fakeModules", "fakeStreams", "fakeDepth"})
+    checkThat(*(int *)dlsym(library, counter) == 0, "everything was given back",
+              (std::string(counter) + " " + when).c_str(), __FILE__, __LINE__);
+  dlclose(library);
+}
+
+/// A failure while the state is written leaves it undefined, until a checkpoint is loaded.
+static void testLostState(mlc_handle *handle) {
+  std::string path = checkpointPath();
+  CHECK(mlc_rt_save(handle, path.c_str()) == MLC_OK);
+  CHECK_ERROR(
+      call(handle, 15), MLC_INTERNAL, handle,
+      "GPU kernel \"addArrays\": 1 blocks of 2048 threads cannot be launched; parameters and optimizer state are "
+      "undefined now: load a checkpoint");
+  const char *undefined =
+      "parameters and optimizer state are undefined since an earlier call failed: load a checkpoint";
+  CHECK_ERROR(call(handle, 2), MLC_INTERNAL, handle, undefined);
+  CHECK_ERROR(mlc_rt_save(handle, (path + ".other").c_str()), MLC_INTERNAL, handle, undefined);
+  CHECK(mlc_rt_load(handle, path.c_str()) == MLC_OK);
+  CHECK(call(handle, 2) == MLC_OK);
+  unlink(path.c_str());
+}
+
 static void testWorkingDevice(const mlc_program &program) {
   mlc_handle *handle = nullptr;
   if (!checkThat(mlc_rt_create(&program, nullptr, &handle) == MLC_OK, "create", mlc_rt_last_error(nullptr), __FILE__,
@@ -123,7 +151,7 @@ static void testWorkingDevice(const mlc_program &program) {
   for (int index = 0; index < 4; ++index)
     CHECK(((float *)view.data)[index] == 5 * weights[index]);
   ((float *)view.data)[0] = 70;
-  std::string path = "/tmp/mlc-device-" + std::to_string(getpid()) + ".safetensors";
+  std::string path = checkpointPath();
   CHECK(mlc_rt_save(handle, path.c_str()) == MLC_OK);
   CHECK(call(handle, 2) == MLC_OK && ((float *)view.data)[0] == 71);
   CHECK(mlc_rt_load(handle, path.c_str()) == MLC_OK);
@@ -133,7 +161,89 @@ static void testWorkingDevice(const mlc_program &program) {
   CHECK_ERROR(call(handle, 14), MLC_INTERNAL, handle,
               "GPU kernel \"addArrays\": 1 blocks of 2048 threads cannot be launched");
   CHECK(call(handle, 2) == MLC_OK);
+  testLostState(handle);
   mlc_rt_destroy(handle);
+}
+
+/// Every function fails once while a handle is made, used and destroyed: never MLC_OK, and nothing stays behind.
+static void testEveryFunction(const mlc_program &program) {
+  const char *const functions[] = {"cuInit",
+                                   "cuDeviceGetCount",
+                                   "cuDeviceGet",
+                                   "cuDeviceGetAttribute",
+                                   "cuDevicePrimaryCtxRetain",
+                                   "cuCtxPushCurrent",
+                                   "cuCtxPopCurrent",
+                                   "cuModuleLoadDataEx",
+                                   "cuModuleGetFunction",
+                                   "cuMemAlloc",
+                                   "cuMemAllocManaged",
+                                   "cuMemcpyHtoDAsync",
+                                   "cuMemcpyDtoHAsync",
+                                   "cuMemsetD8Async",
+                                   "cuStreamCreate",
+                                   "cuStreamSynchronize",
+                                   "cuLaunchKernel"};
+  for (const char *function : functions)
+    for (int code : {1, 2, 222, 700, 701, 716}) {
+      mlc_handle *handle = nullptr;
+      std::string failing = std::string(function) + ":" + std::to_string(code);
+      setenv("FAKE_CUDA", failing.c_str(), 1);
+      mlc_status status = mlc_rt_create(&program, nullptr, &handle);
+      std::string message = mlc_rt_last_error(nullptr);
+      if (status == MLC_OK) {
+        status = call(handle, 40);
+        message = mlc_rt_last_error(handle);
+      }
+      checkThat(status != MLC_OK, "a failure of the driver is reported", failing.c_str(), __FILE__, __LINE__);
+      checkThat(message.find("CUDA error " + std::to_string(code)) != std::string::npos, "the message tells the code",
+                message.c_str(), __FILE__, __LINE__);
+      setenv("FAKE_CUDA", "", 1);
+      mlc_rt_destroy(handle);
+      checkReleased(failing.c_str());
+    }
+}
+
+/// After a fault the driver refuses everything; after any other failure the handle works again.
+static void testFaults(const mlc_program &program) {
+  for (const char *failing : {"cuStreamSynchronize:700", "cuMemcpyHtoDAsync:716", "cuLaunchKernel:719"}) {
+    mlc_handle *handle = nullptr;
+    CHECK(mlc_rt_create(&program, nullptr, &handle) == MLC_OK);
+    setenv("FAKE_CUDA", failing, 1);
+    CHECK(call(handle, 2) == MLC_INTERNAL);
+    setenv("FAKE_CUDA", "", 1);
+    std::string code = strchr(failing, ':') + 1;
+    std::string message =
+        "GPU: the device cannot be used since a fault in an earlier call: a fake failure (CUDA error " + code + ")";
+    CHECK_ERROR(call(handle, 2), MLC_INTERNAL, handle, message.c_str());
+    mlc_tensor view;
+    CHECK_ERROR(mlc_rt_param(handle, "p", &view), MLC_INTERNAL, handle, message.c_str());
+    CHECK_ERROR(mlc_rt_save(handle, "/tmp/mlc-device-none"), MLC_INTERNAL, handle, message.c_str());
+    mlc_rt_destroy(handle);
+    checkReleased(failing);
+  }
+}
+
+static const char *const newerPtx = ".version 99.0\n.target sm_90a\n// addArrays\n";
+
+/// An image that the driver refuses leaves its kernels to the next one, which is compiled only then.
+static void testImages(mlc_program program) {
+  const char *const both[] = {newerPtx, addPtx};
+  program.device_images = both;
+  mlc_handle *handle = nullptr;
+  void *library = dlopen("libcuda.so.1", RTLD_NOW);
+  const int *loaded = (const int *)dlsym(library, "fakeModules");
+  CHECK(mlc_rt_create(&program, nullptr, &handle) == MLC_OK && *loaded == 1);
+  mlc_rt_destroy(handle);
+  setenv("FAKE_CUDA_REFUSES", "sm_90a", 1);
+  CHECK(mlc_rt_create(&program, nullptr, &handle) == MLC_OK && *loaded == 1);
+  CHECK(call(handle, 5) == MLC_OK);
+  mlc_rt_destroy(handle);
+  program.device_image_count = 1;
+  CHECK_ERROR(mlc_rt_create(&program, nullptr, &handle), MLC_UNSUPPORTED_DEVICE, nullptr,
+              "the NVIDIA driver refused GPU code image 0: a fake failure (CUDA error 222): ptxas: line 3: error");
+  setenv("FAKE_CUDA_REFUSES", "", 1);
+  dlclose(library);
 }
 
 static void testFake(mlc_program program) {
@@ -149,11 +259,14 @@ static void testFake(mlc_program program) {
     const char *message;
   } const createCases[] = {
       {"cuInit", MLC_UNSUPPORTED_DEVICE,
-       "the library holds GPU code for sm_80, but no GPU can be used: no CUDA-capable device is detected"},
+       "the library holds GPU code for sm_80, but no GPU can be used: no CUDA-capable device is detected "
+       "(CUDA error 100)"},
       {"cuModuleLoadDataEx", MLC_UNSUPPORTED_DEVICE,
-       "the NVIDIA driver refused GPU code image 1: a fake failure: ptxas: line 3: error"},
-      {"cuMemAlloc", MLC_OUT_OF_MEMORY, "GPU: cannot allocate 16 bytes for the weights: out of memory"},
-      {"cuMemAllocManaged", MLC_OUT_OF_MEMORY, "GPU: cannot allocate 128 bytes for the state: out of memory"},
+       "the NVIDIA driver refused GPU code image 1: a fake failure (CUDA error 218): ptxas: line 3: error"},
+      {"cuMemAlloc", MLC_OUT_OF_MEMORY,
+       "GPU: cannot allocate 32 bytes for the record of checks: out of memory (CUDA error 2)"},
+      {"cuMemAllocManaged", MLC_OUT_OF_MEMORY,
+       "GPU: cannot allocate 128 bytes for the state: out of memory (CUDA error 2)"},
       {"cuStreamSynchronize", MLC_INTERNAL, "GPU: running the kernels failed: a fake failure (CUDA error 700)"},
   };
   for (const auto &test : createCases) {
@@ -163,22 +276,41 @@ static void testFake(mlc_program program) {
   }
   setenv("FAKE_CUDA", "", 1);
   CHECK(mlc_rt_create(&program, nullptr, &handle) == MLC_OK);
+  std::string saved = checkpointPath();
+  CHECK(mlc_rt_save(handle, saved.c_str()) == MLC_OK);
   struct {
     const char *function;
     mlc_status status;
     const char *message;
   } const callCases[] = {
-      {"cuLaunchKernel", MLC_INTERNAL, "GPU: addArrays failed: a fake failure (CUDA error 719)"},
-      {"cuStreamSynchronize", MLC_INTERNAL, "GPU: running the kernels failed: a fake failure (CUDA error 700)"},
-      {"cuMemAlloc", MLC_OUT_OF_MEMORY, "GPU: cannot allocate 400 bytes for the workspace: out of memory"},
+      {"cuLaunchKernel", MLC_INTERNAL,
+       "GPU: launching kernel \"addArrays\" with 1 blocks of 128 threads failed: a fake failure (CUDA error 701)"},
+      {"cuStreamSynchronize:999", MLC_INTERNAL,
+       "GPU: running the kernels failed: a fake failure (CUDA error 999); the last kernel launched is \"addArrays\""},
+      {"cuMemAlloc", MLC_OUT_OF_MEMORY,
+       "GPU: cannot allocate 400 bytes for the workspace: out of memory (CUDA error 2)"},
+      {"cuCtxPushCurrent:1", MLC_INTERNAL, "GPU: entering the context failed: a fake failure (CUDA error 1)"},
+      {"cuCtxPopCurrent:1", MLC_INTERNAL,
+       "GPU: leaving the context failed: a fake failure (CUDA error 1); parameters and optimizer state are undefined "
+       "now: "
+       "load a checkpoint"},
+      {"cuMemFree:1", MLC_INTERNAL, "GPU: freeing memory failed: a fake failure (CUDA error 1)"},
   };
+  int64_t size = 0; // of the calls that need more memory than those before
   for (const auto &test : callCases) {
+    setenv("FAKE_CUDA", "", 1);
+    CHECK(mlc_rt_load(handle, saved.c_str()) == MLC_OK); // a failure may have left the state undefined
     setenv("FAKE_CUDA", test.function, 1);
-    CHECK_ERROR(call(handle, strcmp(test.function, "cuMemAlloc") ? 2 : 100), test.status, handle, test.message);
+    CHECK_ERROR(call(handle, strncmp(test.function, "cuMem", 5) ? 2 : size += 100), test.status, handle, test.message);
   }
   setenv("FAKE_CUDA", "", 1);
+  CHECK(mlc_rt_load(handle, saved.c_str()) == MLC_OK);
   CHECK(call(handle, 100) == MLC_OK);
   mlc_rt_destroy(handle);
+  unlink(saved.c_str());
+  testFaults(program);
+  testImages(program);
+  testEveryFunction(program);
 
   program.device_image_count = 1; // sm_52a alone
   program.device_arch = "sm_52a";
@@ -190,10 +322,7 @@ static void testFake(mlc_program program) {
   CHECK_ERROR(mlc_rt_create(&program, nullptr, &handle), MLC_UNSUPPORTED_DEVICE, nullptr,
               "no GPU code image for this device holds the kernel \"absent\"");
 
-  void *library = dlopen("libcuda.so.1", RTLD_NOW);
-  for (const char *counter : {"fakeAllocations", "fakeContexts", "fakeModules", "fakeStreams", "fakeDepth"})
-    checkThat(*(int *)dlsym(library, counter) == 0, "everything was given back", counter, __FILE__, __LINE__);
-  dlclose(library);
+  checkReleased("after everything");
 }
 
 int main(int argumentCount, char **) {

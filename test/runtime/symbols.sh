@@ -13,7 +13,7 @@ memcpy memmove memset mmap munmap open pread pthread_create pthread_join pthread
 strcmp strcspn strerror strlen strncmp strrchr strstr syscall sysconf unlink vsnprintf write _GLOBAL_OFFSET_TABLE_'
 
 # As the compiler does it: only the entry points stay, everything is optimised for size.
-entries='mlc_rt_parallel_for,mlc_rt_fail,mlc_rt_launch,mlc_rt_workspace_size,mlc_rt_output_shapes,mlc_rt_create,mlc_rt_destroy'
+entries='mlc_rt_parallel_for,mlc_rt_fail,mlc_rt_launch,mlc_rt_commit,mlc_rt_workspace_size,mlc_rt_output_shapes,mlc_rt_create,mlc_rt_destroy'
 entries="$entries,mlc_rt_call,mlc_rt_call_tensors,mlc_rt_param,mlc_rt_save,mlc_rt_load,mlc_rt_last_error,mlc_rt_result_shapes"
 "$bin/opt" -passes='internalize,default<Os>' -internalize-public-api-list="$entries" "$bitcode" -o "$folder/runtime.bc"
 "$bin/llc" -O2 -relocation-model=pic -function-sections -filetype=obj "$folder/runtime.bc" -o "$folder/runtime.o"

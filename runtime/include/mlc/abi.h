@@ -28,6 +28,8 @@ typedef struct mlc_call {
   mlc_handle *handle;    /// 9: for mlc_rt_fail
   int64_t *result_sizes; /// 10: every output's shape, one after the other; the entry replaces the sizes that it read
                          /// from data
+  void *checks;          /// 11: on a GPU, four words of device memory for what kernels find wrong: -1 (each check
+                         /// leaves it so), then of the first check that failed its message (0: none), value and bound
 } mlc_call;
 
 /// A compiled entry point; returns an mlc_status.

@@ -138,6 +138,10 @@ typedef struct mlc_model {
   /// Bounded dimensions of outputs have their upper bound in `shape` before the call and their size after it; data is
   /// dense at that size.
   mlc_status (*run)(mlc_handle *handle, const mlc_tensor *inputs, mlc_tensor *outputs);
+  /// A step that fails leaves parameters and optimizer state as they were. Where that was not possible (a GPU refused to
+  /// go on while they were written) the message says that they are undefined, and run, train_step and save fail until
+  /// load has succeeded. After a fault of a GPU (CUDA errors 700 to 719, say) every call of the handle fails, as the
+  /// driver refuses all further work of the process: what was on the device is lost.
   mlc_status (*train_step)(mlc_handle *handle, const mlc_tensor *inputs, mlc_tensor *outputs);
   /// A view of a parameter's memory, which may be read and written between calls; valid as long as the handle. On a GPU
   /// it is managed memory, so that the view works there too.

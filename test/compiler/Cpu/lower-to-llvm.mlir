@@ -152,3 +152,23 @@ func.func private @math(%x: memref<4xf64>, %y: memref<4xf16>, %z: memref<4xbf16>
   vector.store %s, %z[%c0] : memref<4xbf16>, vector<4xbf16>
   return
 }
+
+// -----
+
+// A launch returns nothing that could be lost; a commit ends the entry with its status.
+// CHECK: llvm.mlir.global internal constant @message("label %d\00")
+// CHECK-LABEL: llvm.func @main(
+// CHECK:         llvm.ptrtoint
+// CHECK:         llvm.call @mlc_rt_launch({{.*}}) : (!llvm.ptr, i64, i64, i64, !llvm.ptr, i64) -> ()
+// CHECK:         %[[STATUS:.*]] = llvm.call @mlc_rt_commit(%{{.*}}) : (!llvm.ptr) -> i32
+// CHECK:         llvm.cond_br %{{.*}}, ^{{.*}}, ^[[END:bb[0-9]+]](%[[STATUS]] : i32)
+// CHECK:       ^[[END]](%[[RESULT:.*]]: i32):
+// CHECK-NEXT:    llvm.return %[[RESULT]] : i32
+func.func @main(%call: !llvm.ptr) -> i32 {
+  %c1 = arith.constant 1 : index
+  %text = rt.message "label %d"
+  rt.launch 0(%text) blocks %c1 threads 1 from %call : !llvm.ptr, index
+  rt.commit %call : !llvm.ptr
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}

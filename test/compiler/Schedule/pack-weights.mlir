@@ -197,3 +197,66 @@ module attributes {mlc.weights = [{value = dense<[[[1.0, 2.0]], [[3.0, 4.0]]]> :
     return
   }
 }
+
+// -----
+
+// A thread for each tile: neighbouring threads have neighbouring columns, so (n, k) becomes (k, n), whatever the tile is:
+// 1 3 5 7 | 2 4 6 8.
+// CHECK:       affine_map<(d0, d1, d2) -> (d2, d1)>
+// CHECK:       module attributes {mlc.weights = [{value = {{.*}} : tensor<4x2xf32>}, {value = dense_resource<[[$NAME:.*]]> : tensor<2x4xf32>}]}
+// CHECK-LABEL: func.func @threads
+// CHECK:       func.func private @kernel_0(%{{.*}}: memref<?x2xf32>, %{{.*}}: memref<2x4xf32>
+// CHECK:       [[$NAME]]: "0x400000000000803F000040400000A0400000E04000000040000080400000C04000000041"
+module attributes {mlc.weights = [{value = dense<[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]]> : tensor<4x2xf32>}]} {
+  func.func @threads(%call: !llvm.ptr) -> i32 {
+    %zero = arith.constant 0 : i32
+    %n = rt.dim %call[0] : !llvm.ptr
+    %x = rt.buffer %call "input"[0] sizes(%n) : !llvm.ptr -> memref<?x2xf32>
+    %w = rt.buffer %call "weights"[0] : !llvm.ptr -> memref<4x2xf32>
+    %y = rt.buffer %call "output"[0] sizes(%n) : !llvm.ptr -> memref<?x4xf32>
+    call @kernel_0(%x, %w, %y, %call) : (memref<?x2xf32>, memref<4x2xf32>, memref<?x4xf32>, !llvm.ptr) -> ()
+    call @kernel_0(%x, %w, %y, %call) : (memref<?x2xf32>, memref<4x2xf32>, memref<?x4xf32>, !llvm.ptr) -> ()
+    return %zero : i32
+  }
+  func.func private @kernel_0(%x: memref<?x2xf32>, %w: memref<4x2xf32>, %y: memref<?x4xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
+      sched.tiling = #sched.tiling<task = [1, 2, 1], lanes = 1, vectors = 2, rows = 1, unroll = 1, row_loop = 0, lane_loop = 1>} {
+    linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d1, d2)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
+        iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<?x2xf32>, memref<4x2xf32>) outs(%y : memref<?x4xf32>) {
+    ^bb0(%l: f32, %r: f32, %o: f32):
+      %m = arith.mulf %l, %r : f32
+      %s = arith.addf %o, %m : f32
+      linalg.yield %s : f32
+    }
+    return
+  }
+}
+
+// -----
+
+// What lies so already keeps its place.
+// CHECK-LABEL: func.func @in_order
+// CHECK:         "weights"[0]
+// CHECK:       func.func private @kernel_0(%{{.*}}: memref<?x2xf32>, %{{.*}}: memref<2x4xf32>
+module attributes {mlc.weights = [{value = dense<1.0> : tensor<2x4xf32>}]} {
+  func.func @in_order(%call: !llvm.ptr) -> i32 {
+    %zero = arith.constant 0 : i32
+    %n = rt.dim %call[0] : !llvm.ptr
+    %x = rt.buffer %call "input"[0] sizes(%n) : !llvm.ptr -> memref<?x2xf32>
+    %w = rt.buffer %call "weights"[0] : !llvm.ptr -> memref<2x4xf32>
+    %y = rt.buffer %call "output"[0] sizes(%n) : !llvm.ptr -> memref<?x4xf32>
+    call @kernel_0(%x, %w, %y, %call) : (memref<?x2xf32>, memref<2x4xf32>, memref<?x4xf32>, !llvm.ptr) -> ()
+    call @kernel_0(%x, %w, %y, %call) : (memref<?x2xf32>, memref<2x4xf32>, memref<?x4xf32>, !llvm.ptr) -> ()
+    return %zero : i32
+  }
+  func.func private @kernel_0(%x: memref<?x2xf32>, %w: memref<2x4xf32>, %y: memref<?x4xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
+      sched.tiling = #sched.tiling<task = [1, 2, 1], lanes = 1, vectors = 2, rows = 1, unroll = 1, row_loop = 0, lane_loop = 1>} {
+    linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d2, d1)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
+        iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<?x2xf32>, memref<2x4xf32>) outs(%y : memref<?x4xf32>) {
+    ^bb0(%l: f32, %r: f32, %o: f32):
+      %m = arith.mulf %l, %r : f32
+      %s = arith.addf %o, %m : f32
+      linalg.yield %s : f32
+    }
+    return
+  }
+}

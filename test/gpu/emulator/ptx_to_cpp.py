@@ -117,6 +117,13 @@ class Function:
             if unknown := [part for part in rest if part not in allowed]:
                 raise Unsupported(f"{name} .{' .'.join(unknown)}")
 
+        if name == "atom": # threads run one after the other
+            only("min", "max", "add")
+            at = self.address(operands[1], kind, "global").replace("{bytes}", str(BYTES[kind]))
+            new = {"min": "minimum(old, {0})", "max": "maximum(old, {0})", "add": "old + {0}"}[rest[0]].format(a(2))
+            old = "" if operands[0] == "_" else f"{self.value(operands[0])} = bits(old); "
+            return (f"{{ char *at = {at}; auto old = as<{TYPES[kind]}>(load<{TYPES[kind]}>(at)); {old}"
+                    f"store<{TYPES[kind]}>(at, bits(static_cast<{TYPES[kind]}>({new}))); }}")
         if name in ("ld", "st", "ldu"):
             return self.transfer(modifiers, operands, name == "st")
         if name == "mov":
