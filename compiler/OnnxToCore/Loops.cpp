@@ -149,7 +149,7 @@ private:
     b.builder.createBlock(&loop.getBody(), {}, arguments, SmallVector<Location>(arguments.size(), b.loc));
     SmallVector<Value> states;
     for (auto [k, carried] : llvm::enumerate(loop.getCarried()))
-      states.push_back(growth[k].isGrowing() ? prefix(carried, growth[k], sizeBefore(loop, k)) : Expr{&b, carried});
+      states.push_back(growth[k].isGrowing() ? prefix(carried, growth[k], sizeBefore(loop, k)) : mayGrow(carried));
     auto step = buildStep(loop.getStep(), states);
     // Even if it is not used: what was learnt of its values must not meet others at the same addresses.
     auto end = core::YieldOp::create(b.builder, b.loc, loop.getCarried());
@@ -172,6 +172,29 @@ private:
       yielded.push_back(growth[k].isGrowing() ? grown(loop, k, states[k], step->states[k]) : step->states[k]);
     end.getValuesMutable().assign(yielded);
     return Built{loop, *step};
+  }
+
+  /// What is empty at the start may not stay so: to the body its sizes of 0 are open, or concatenation would leave it out.
+  Value mayGrow(Value carried) {
+    auto type = CoreBuilder::typeOf(carried);
+    SmallVector<int64_t> shape(type.getShape());
+    llvm::replace(shape, int64_t(0), ShapedType::kDynamic);
+    if (type.getShape() == ArrayRef<int64_t>(shape))
+      return carried;
+    return tensor::CastOp::create(b.builder, b.loc, type.clone(shape), carried);
+  }
+
+  /// n + c, or n - min(n, c), which is n in no step.
+  bool isOther(OpFoldResult size, OpFoldResult next) {
+    auto value = dyn_cast<Value>(next);
+    Operation *op = value ? value.getDefiningOp() : nullptr;
+    if (!isa_and_nonnull<arith::AddIOp, arith::SubIOp>(op) || !b.isSame(op->getOperand(0), size))
+      return false;
+    if (auto by = getConstantIntValue(op->getOperand(1)))
+      return *by != 0;
+    auto few = op->getOperand(1).getDefiningOp<arith::MinSIOp>();
+    return few &&
+           (getConstantIntValue(few.getLhs()).value_or(0) > 0 || getConstantIntValue(few.getRhs()).value_or(0) > 0);
   }
 
   /// The size of a growing state in front of this step.
@@ -213,6 +236,8 @@ private:
         if (constantSize(size) && constantSize(nextSize) && constantSize(size) != constantSize(nextSize))
           return changes(
               llvm::formatv("changes its shape from {0} to {1}", toString(from.getShape()), toString(to.getShape())));
+        if (isOther(size, nextSize))
+          return changes(llvm::formatv("changes the size of dimension {0}", axis));
         continue; // the same, or the run will tell
       }
       if (growth[k].isGrowing())

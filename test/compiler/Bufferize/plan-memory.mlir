@@ -81,9 +81,7 @@ module {
 // compile time.
 // CHECK-NOT:   mlc.arena_bytes
 // CHECK-LABEL: func.func @main_sizes(
-// CHECK-SAME:    %[[DIMS:.*]]: !llvm.ptr, %[[RESULT:.*]]: !llvm.ptr)
-// CHECK:         %[[CALL:.*]] = llvm.alloca
-// CHECK:         llvm.store %[[DIMS]], %{{.*}}
+// CHECK-SAME:    %[[CALL:.*]]: !llvm.ptr, %[[RESULT:.*]]: !llvm.ptr) -> i32
 // CHECK:         %[[N:.*]] = rt.dim %[[CALL]][0]
 // CHECK:         %[[SLOT:.*]] = arith.maxui
 // CHECK:         %[[SUM:.*]] = arith.addi %c64{{.*}}, %[[SLOT]]
@@ -118,6 +116,28 @@ module {
     %b = memref.alloc(%n) : memref<?x8xf32>
     call @l(%b, %call) : (memref<?x8xf32>, !llvm.ptr) -> ()
     %sizes = builtin.unrealized_conversion_cast %n : index to none {mlc.shapes = [array<i64: -9223372036854775808, 4>]}
+    %zero = arith.constant 0 : i32
+    return %zero : i32
+  }
+}
+
+// -----
+
+// A check that follows from the dimensions stands in front of what is planned with them, and no longer in the entry.
+// CHECK-LABEL: func.func @main_sizes(
+// CHECK-SAME:    %[[CALL:.*]]: !llvm.ptr, %{{.*}}: !llvm.ptr) -> i32
+// CHECK:         %[[FITS:.*]] = arith.cmpi sge
+// CHECK:         rt.check %[[CALL]], %[[FITS]], "too small: %d and %d"
+// CHECK-LABEL: func.func @main(
+// CHECK-NOT:     rt.check
+// CHECK:         return
+module {
+  func.func @main(%call: !llvm.ptr) -> i32 {
+    %n = rt.dim %call[0] : !llvm.ptr
+    %five = arith.constant 5 : index
+    %fits = arith.cmpi sge, %n, %five : index
+    rt.check %call, %fits, "too small: %d and %d" (%n, %five) : !llvm.ptr
+    %sizes = builtin.unrealized_conversion_cast %n : index to none {mlc.shapes = [array<i64: -9223372036854775808>]}
     %zero = arith.constant 0 : i32
     return %zero : i32
   }

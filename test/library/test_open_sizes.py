@@ -1,0 +1,237 @@
+"""Sizes that only the run knows and that meet another: what NumPy stretches is stretched, what does not fit ends the run with the node and
+the sizes, and nothing is read or written outside of the caller's memory. Values are those of the ONNX reference evaluator."""
+import ctypes
+import subprocess
+
+import mlc_backend
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto as T
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+VALUE = helper.make_tensor_value_info
+NODE = helper.make_node
+TYPES = {"float32": T.FLOAT, "int64": T.INT64, "bool": T.BOOL}
+
+
+def model_of(nodes, inputs, constants=(), outputs=("y",), opset=18):
+    """inputs: {name: sizes, or (type, sizes)}; constants: {name: array}."""
+    typed = {name: value if isinstance(value, tuple) else ("float32", value) for name, value in inputs.items()}
+    graph = helper.make_graph(nodes, "graph", [VALUE(name, TYPES[dtype], sizes) for name, (dtype, sizes) in typed.items()],
+                              [VALUE(name, T.UNDEFINED, None) for name in outputs],
+                              [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in dict(constants).items()])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+    inferred = onnx.shape_inference.infer_shapes(model)
+    known = {value.name: value.type.tensor_type.elem_type for value in [*inferred.graph.value_info, *inferred.graph.output]}
+    for value in model.graph.output:
+        value.type.tensor_type.elem_type = known.get(value.name) or T.FLOAT
+    return model
+
+
+class Model:
+    def __init__(self, compiled, tmp_path, *arguments, **options):
+        self.model = model_of(*arguments, **options)
+        onnx.save(self.model, tmp_path / "model.onnx")
+        self.library = mlc_backend.Library(compiled(tmp_path / "model.onnx"))
+        self.reference = ReferenceEvaluator(self.model)
+
+    def check(self, **feeds):
+        actual = list(self.library.run(feeds).values())
+        for have, want in zip(actual, self.reference.run(None, feeds), strict=True):
+            assert have.shape == want.shape
+            np.testing.assert_allclose(have, want, rtol=1e-5, atol=1e-6)
+
+    def refuses(self, *words, **feeds):
+        with pytest.raises(Exception) as error:
+            self.library.run(feeds)
+        assert all(word in str(error.value) for word in words), error.value
+
+
+def random(*shape):
+    return np.random.default_rng(len(shape)).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("op", ["Add", "Mul", "Sub", "Div", "Max", "Pow"])
+def test_two_open_sizes_stretch(compiled, tmp_path, op):
+    model = Model(compiled, tmp_path, [NODE(op, ["a", "b"], ["y"])], {"a": ["m", "n", 4], "b": ["p", "q", 4]})
+    for left, right in [((2, 3), (2, 3)), ((1, 3), (2, 3)), ((2, 3), (2, 1)), ((1, 3), (2, 1)), ((1, 1), (5, 7)), ((0, 3), (1, 3)),
+                        ((5, 1), (1, 0))]:
+        model.check(a=abs(random(*left, 4)), b=random(*right, 4))
+    model.refuses(op, "2", "3", a=random(2, 3, 4), b=random(3, 3, 4))
+    model.refuses(op, "3", "7", a=random(2, 3, 4), b=random(1, 7, 4))
+
+
+def test_three_operands_stretch(compiled, tmp_path):
+    model = Model(compiled, tmp_path, [NODE("Where", ["c", "a", "b"], ["y"])],
+                  {"c": ("bool", ["k"]), "a": ["m", 1], "b": ["p", "q"]})
+    for k, m, p, q in [(3, 2, 2, 3), (1, 2, 1, 1), (3, 1, 2, 3), (3, 2, 1, 1)]:
+        model.check(c=np.arange(k) % 2 == 0, a=random(m, 1), b=random(p, q))
+    model.refuses("Where", c=np.array([True, False]), a=random(1, 1), b=random(2, 3))
+
+
+def test_an_open_size_meets_a_constant(compiled, tmp_path):
+    model = Model(compiled, tmp_path, [NODE("Add", ["x", "c"], ["y"])], {"x": ["n", 4]}, {"c": random(3, 4)})
+    model.check(x=random(3, 4))
+    model.check(x=random(1, 4))
+    model.refuses("Add", "2", "3", x=random(2, 4))
+    model.refuses("Add", "100000", "3", x=random(100000, 4))
+
+
+def test_batches_of_products_stretch(compiled, tmp_path):
+    model = Model(compiled, tmp_path, [NODE("MatMul", ["x", "w"], ["y"])], {"x": ["n", 2, 4]}, {"w": random(3, 4, 5)})
+    model.check(x=random(3, 2, 4))
+    model.check(x=random(1, 2, 4))
+    model.refuses("MatMul", "2", "3", x=random(2, 2, 4))
+
+
+def test_inner_sizes_of_products(compiled, tmp_path):
+    model = Model(compiled, tmp_path, [NODE("MatMul", ["x", "w"], ["y"])], {"x": ["n", "k"], "w": ["l", "m"]})
+    model.check(x=random(3, 4), w=random(4, 5))
+    model.check(x=random(3, 0), w=random(0, 5))
+    model.refuses("MatMul", "7", "8", x=random(3, 7), w=random(8, 5))
+
+
+SLICES = {"first": (0, 1), "last": (-1, 2**31 - 1), "second": (1, 2), "last-two": (-2, 2**63 - 1)}
+
+
+@pytest.mark.parametrize("rows", SLICES)
+@pytest.mark.parametrize("op", ["Sub", "Div"])
+def test_few_rows_against_all(compiled, tmp_path, rows, op):
+    """x - x[:1], x / x[-1:], the position embedding of every DETR."""
+    start, end = SLICES[rows]
+    model = Model(compiled, tmp_path, [NODE("Slice", ["x", "s", "e", "a"], ["r"]), NODE(op, ["x", "r"], ["y"])], {"x": ["b", "n", 3]},
+                  {"s": [start], "e": [end], "a": [1]})
+    count = 2 if rows == "last-two" else 1
+    for b, n in [(2, count), (1, count), (2, 7)] if count == 1 and rows != "second" else [(2, 2)]:
+        model.check(x=random(b, n, 3))
+    if rows != "second":
+        model.check(x=random(2, 0, 3))
+    if rows == "last-two":
+        model.refuses(op, "7", "2", x=random(1, 7, 3))
+
+
+def test_a_row_is_expanded_to_a_constant(compiled, tmp_path):
+    model = Model(compiled, tmp_path, [NODE("Slice", ["x", "s", "e", "a"], ["r"]), NODE("Expand", ["r", "t"], ["y"])], {"x": ["n", 4]},
+                  {"s": [0], "e": [1], "a": [0], "t": [3, 4]})
+    model.check(x=random(5, 4))
+    model.refuses("Expand", "0", "3", x=random(0, 4))
+
+
+def test_expand(compiled, tmp_path):
+    model = Model(compiled, tmp_path, [NODE("Shape", ["z"], ["t"]), NODE("Expand", ["x", "t"], ["y"])],
+                  {"x": ["n", 4], "z": ["b", "m", "k"]})
+    for n, z in [(3, (2, 3, 4)), (1, (2, 3, 4)), (3, (1, 1, 1)), (3, (2, 1, 4)), (1, (1, 1, 1)), (1, (2, 0, 4))]:
+        model.check(x=random(n, 4), z=random(*z))
+    model.refuses("Expand", "3", "2", x=random(3, 4), z=random(1, 2, 4))
+    model.refuses("Expand", "4", "5", x=random(3, 4), z=random(1, 3, 5))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 7])
+@pytest.mark.parametrize("tail", [[NODE("Softmax", ["r"], ["y"])], [NODE("LayerNormalization", ["r", "g"], ["y"])],
+                                  [NODE("ReduceMean", ["r"], ["y"], axes=[1], keepdims=0)], [NODE("Gemm", ["r", "w"], ["y"])]],
+                         ids=["softmax", "layer-norm", "mean", "gemm"])
+def test_a_constant_over_an_open_batch(compiled, tmp_path, tail, batch):
+    """Zero states and learned queries: rows 1 and up were as they had been in memory."""
+    nodes = [NODE("Shape", ["x"], ["b"], end=1), NODE("Concat", ["b", "four"], ["t"], axis=0), NODE("Expand", ["c", "t"], ["r"]), *tail]
+    model = Model(compiled, tmp_path, nodes, {"x": ["n", 2]},
+                  {"four": [4], "c": random(1, 4), "g": random(4), "w": random(4, 5)}, opset=17)
+    model.check(x=random(batch, 2))
+
+
+def test_parts_and_windows(compiled, tmp_path):
+    model = Model(compiled, tmp_path, [NODE("Split", ["x", "sizes"], ["a", "b"], axis=0), NODE("Neg", ["b"], ["y"])], {"x": ["n", 4]},
+                  {"sizes": [2, 3]}, outputs=("a", "y"))
+    model.check(x=random(5, 4))
+    model.refuses("Split", "5", "4", x=random(4, 4))
+    model.refuses("Split", "5", "6", x=random(6, 4))
+
+
+def test_a_window_that_does_not_fit(compiled, tmp_path):
+    model = Model(compiled, tmp_path, [NODE("Conv", ["x", "w"], ["y"], strides=[2])], {"x": [1, 2, "n"]}, {"w": random(3, 2, 5)})
+    model.check(x=random(1, 2, 9))
+    model.refuses("Conv", "3", "5", x=random(1, 2, 3))
+    dims, shapes = (ctypes.c_int64 * 1)(3), (ctypes.c_int64 * 3)()
+    assert mlc_backend.STATUS[model.library.model.output_shapes(dims, shapes)] == "model error"
+    assert "Conv" in model.library.model.last_error(None).decode()
+
+
+INDEXED = {
+    "Gather": ([NODE("Gather", ["x", "i"], ["y"])], (("int64", ["k"]), lambda k: np.array([0, k]))),
+    "Gather-negative": ([NODE("Gather", ["x", "i"], ["y"])], (("int64", ["k"]), lambda k: np.array([0, -k - 1]))),
+    "GatherElements": ([NODE("GatherElements", ["x", "i"], ["y"])], (("int64", ["k", 2]), lambda k: np.array([[0, k]]))),
+    "GatherND": ([NODE("GatherND", ["x", "i"], ["y"])], (("int64", ["k", 1]), lambda k: np.array([[k]]))),
+    "GatherND-pairs": ([NODE("GatherND", ["x", "i"], ["y"])], (("int64", ["k", 2]), lambda k: np.array([[k - 1, 2]]))),
+    "ScatterElements": ([NODE("ScatterElements", ["x", "i", "u"], ["y"])], (("int64", ["k", 2]), lambda k: np.array([[0, k]]))),
+    "ScatterND": ([NODE("ScatterND", ["x", "i", "v"], ["y"])], (("int64", ["k", 1]), lambda k: np.array([[k]]))),
+    "ReverseSequence": ([NODE("ReverseSequence", ["x", "i"], ["y"])], (("int64", [2]), lambda k: np.array([1, k + 1]))),
+}
+
+
+@pytest.mark.parametrize("case", INDEXED)
+def test_positions_out_of_range(compiled, tmp_path, case):
+    """x is [n, 2]; the last index is one too many. Its neighbour is none."""
+    nodes, ((dtype, sizes), bad) = INDEXED[case]
+    model = Model(compiled, tmp_path, nodes, {"x": ["n", 2], "i": (dtype, sizes)}, {"u": random(1, 2), "v": random(1, 2)})
+    good = bad(3)
+    good = np.minimum(np.maximum(good, -3), 1 if "pairs" in case else 2)
+    model.check(x=random(3, 2), i=good)
+    model.refuses(case.split("-")[0], x=random(3, 2), i=bad(3))
+
+
+def test_computed_positions_out_of_range(compiled, tmp_path):
+    """Positions of an exporter's Range against a table: a sequence that is longer than the table."""
+    nodes = [NODE("Shape", ["x"], ["s"], start=0, end=1), NODE("Squeeze", ["s", "zero"], ["n"]), NODE("Range", ["o", "n", "i"], ["p"]),
+             NODE("Gather", ["t", "p"], ["y"])]
+    model = Model(compiled, tmp_path, nodes, {"x": ["n"]}, {"zero": [0], "o": np.int64(0), "i": np.int64(1), "t": random(5, 3)})
+    model.check(x=random(5))
+    assert model.library.run({"x": random(0)})["y"].shape == (0, 3)  # the reference forgets the table's columns
+    model.refuses("Gather", "5", x=random(6))
+
+
+@pytest.mark.parametrize("nodes, words", [
+    ([NODE("Pad", ["x", "p"], ["y"], mode="edge")], "Pad"), ([NODE("Pad", ["x", "p"], ["y"], mode="reflect")], "Pad"),
+    ([NODE("ArgMax", ["x"], ["y"])], "ArgMax"), ([NODE("Gather", ["x", "last"], ["y"])], "Gather"),
+    ([NODE("Resize", ["x", "", "scales"], ["y"])], "Resize")], ids=["pad-edge", "pad-reflect", "arg-max", "gather", "resize"])
+def test_an_axis_that_is_empty(compiled, tmp_path, nodes, words):
+    model = Model(compiled, tmp_path, nodes, {"x": ["n", 2]},
+                  {"p": [1, 0, 1, 0], "last": np.int64(-1), "scales": np.array([2, 1], np.float32)})
+    model.check(x=random(3, 2))
+    if words == "Resize":  # twice nothing is nothing
+        assert model.library.run({"x": random(0, 2)})["y"].shape == (0, 2)
+    else:
+        model.refuses(words, "0", x=random(0, 2))
+
+
+def test_a_slice_of_nothing_compiles(compiled, tmp_path):
+    """Fusion rewrote the destination of what has no elements for ever."""
+    nodes = [NODE("Slice", ["x", "three", "three", "zero", "minus"], ["r"]), NODE("Exp", ["r"], ["e"]), NODE("Softmax", ["e"], ["y"])]
+    model = Model(compiled, tmp_path, nodes, {"x": ["n", 4]}, {"three": [3], "zero": [0], "minus": [-1]})
+    model.check(x=random(7, 4))
+
+
+def test_a_loop_appends_to_nothing(compiled, tmp_path):
+    """out = cat([out, y]), out = empty: Mask and Keypoint R-CNN."""
+    body = helper.make_graph(
+        [NODE("Gather", ["x", "i"], ["g"], axis=0), NODE("Unsqueeze", ["g", "zero1"], ["u"]), NODE("Concat", ["r", "u"], ["r2"], axis=0),
+         NODE("Identity", ["c"], ["c2"])], "body",
+        [VALUE("i", T.INT64, []), VALUE("c", T.BOOL, []), VALUE("r", T.FLOAT, None)],
+        [VALUE("c2", T.BOOL, []), VALUE("r2", T.FLOAT, None)])
+    nodes = [NODE("Shape", ["x"], ["s"], start=0, end=1), NODE("Squeeze", ["s", "zero1"], ["n"]), NODE("ConstantOfShape", ["none"], ["r0"]),
+             NODE("Loop", ["n", "true", "r0"], ["y"], body=body)]
+    model = Model(compiled, tmp_path, nodes, {"x": ["n", 4]}, {"zero1": [0], "none": [0, 4], "true": np.array(True)})
+    model.check(x=random(1, 4))
+    model.check(x=random(9, 4))
+
+
+def test_a_carried_value_that_shrinks_is_refused(mlc, tmp_path):
+    """It compiled, and failed at every run."""
+    body = helper.make_graph(
+        [NODE("Slice", ["v", "one", "many"], ["v2"]), NODE("Identity", ["c"], ["c2"])], "body",
+        [VALUE("i", T.INT64, []), VALUE("c", T.BOOL, []), VALUE("v", T.FLOAT, ["k"])], [VALUE("c2", T.BOOL, []), VALUE("v2", T.FLOAT, None)])
+    model = model_of([NODE("Loop", ["m", "true", "x"], ["y"], body=body, name="shrinks")], {"x": ["n"], "m": ("int64", [])},
+                     {"one": [1], "many": [2**62], "true": np.array(True)})
+    onnx.save(model, tmp_path / "model.onnx")
+    result = subprocess.run([mlc, "compile", tmp_path / "model.onnx", "-o", tmp_path / "model.so"], capture_output=True, text=True, check=False)
+    assert result.returncode == 2 and "shrinks" in result.stderr and "changes the size of dimension 0" in result.stderr
