@@ -66,7 +66,7 @@ static void onBus(int signal, siginfo_t *info, void *context) {
 }
 
 void mlc::handleSignals() {
-  constexpr int ends[] = {SIGHUP, SIGINT, SIGTERM};
+  constexpr int ends[] = {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGXCPU}; // the last two are crashes to LLVM
   struct sigaction before[std::size(ends)];
   for (auto [index, number] : enumerate(ends))
     sigaction(number, nullptr, &before[index]);

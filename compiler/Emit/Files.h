@@ -59,7 +59,7 @@ private:
   std::string path; // "": moved away
 };
 
-/// For main: SIGHUP, SIGINT and SIGTERM end the process without leaving temporaries, a limit on the size of files is an error of the
+/// For main: signals from outside (SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGXCPU) end the process without leaving temporaries, a limit on the size of files is an error of the
 /// write, and a disk that fills while the linker writes into its mapped output is an error, not a crash.
 void handleSignals();
 

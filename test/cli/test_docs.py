@@ -85,6 +85,7 @@ def first_of(kind):
 CXX = ["g++", "-std=c++20", "-Wall", "-Wextra", "-Werror"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page, line, kind, text", [snippet for snippet in snippets() if snippet[2] in RUN],
                          ids=lambda value: value if isinstance(value, str) and "\n" not in value else str(value)[:5])
 def test_snippet(place, page, line, kind, text):
@@ -128,6 +129,7 @@ def test_program_is_moved(place):
     run([folder / "elsewhere/main"], "/", environment)
 
 
+@pytest.mark.slow
 def test_commands_in_the_examples(place, root):
     """The commands at the head of examples/digits."""
     folder, environment, prefix = place

@@ -65,7 +65,8 @@ def header(mlc, all_macros, tmp_path_factory):
     return folder / "names.h"
 
 
-@pytest.mark.parametrize("language", COMPILERS)
+@pytest.mark.parametrize("language", [name if name in ("C11, gcc", "C++20, clang") else pytest.param(name, marks=pytest.mark.slow)
+                                      for name in COMPILERS])
 def test_names(header, language, tmp_path):
     """The header compiles before and after all standard headers."""
     standard = includes(language.split(",")[0])
@@ -85,6 +86,7 @@ def test_no_name_is_a_macro(header, all_macros):
     assert set(unusual) <= set(re.findall(r"\w+", header.read_text()))  # all of them have been tried
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["NULL", "errno", "I", "unix", "class", "int64_t"])
 def test_name_of_the_library(mlc, digits, tmp_path, name):
     assert run(mlc, "compile", digits, "-o", tmp_path / f"{name}.so").returncode == 0

@@ -45,7 +45,8 @@ def test_json_of_a_transformer(mlc, root, compiled):
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
     assert report["verified"] and report["outputs"] and all(output["ok"] for output in report["outputs"])
-    assert len(report["nodes"]) > 50 and all(node["verdict"] == "ok" for node in report["nodes"])
+    assert len(report["nodes"]) > 50
+    assert all(node["verdict"] == "not checked" and node["ok"] is None for node in report["nodes"])
 
 
 # One for each family of core ops: the reference and the library, which share nothing below core, agree.
@@ -117,7 +118,7 @@ def test_sizes_and_steps_that_the_data_decides(mlc, deciding, tmp_path, scale):
     report = json.loads(done.stdout)
     assert report["outputs"][0]["type"] == f"float32[{size}]" and report["outputs"][0]["ok"]
     assert {node["name"] for node in report["nodes"]} == {"mask", "choose", "total", "halve", "small", "branch", "join"}
-    assert all(node["verdict"] == "ok" for node in report["nodes"]), report["nodes"]
+    assert all(node["verdict"] == ("not checked" if scale == 5 else "ok") for node in report["nodes"]), report["nodes"]
     done = run(mlc, "verify", model, "--input", f"x=@{tmp_path}/x.npy", "--outputs-only", "--library", other)
     assert done.returncode == 1 and f"its shape is [{size - 2}] instead of [{size}]" in done.stdout, done.stdout
 
