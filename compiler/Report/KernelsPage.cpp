@@ -60,7 +60,7 @@ std::string tilingText(func::FuncOp kernel) {
   auto tiling = kernel->getAttrOfType<mlc::sched::TilingAttr>(mlc::kTilingAttr);
   StringRef kind = mlc::kernelKind(kernel);
   if (!tiling)
-    return kind == "lowered" ? "loops of its own" : "scalar loops";
+    return kind == "lowered" ? "loops of its own" : kind == "check" ? "a thread for each element" : "scalar loops";
   std::string lanes = std::to_string(tiling.getVectors()) + " vectors of " + std::to_string(tiling.getLanes());
   std::string text =
       kind == "contract" ? "register tile of " + std::to_string(tiling.getRows()) + " rows x " + lanes : lanes;

@@ -73,7 +73,7 @@ def spoil_checks(**changes):
 @pytest.mark.parametrize("name, spoil, message", [
     ("digits", spoil_value, "Failed: set 2: logits is off by "),
     ("train-sgd", spoil_checks(losses=[1.0]), "Failed: step 0: the loss is 3.2"),
-    ("wrong-indices", spoil_checks(messages=["i 78 is not below 9"]), "Failed: the message is 'i 77 is not below 9'"),
+    ("wrong-indices", spoil_checks(messages=["i 78 is not below 9"]), "i 77 is not below 9', expected 'i 78 is not below 9'"),
     ("lstm", lambda folder: (folder / "lstm.so").unlink(), "LoadError: "),
 ])
 def test_finds(run, packed, tmp_path, name, spoil, message):

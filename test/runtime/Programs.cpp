@@ -109,6 +109,10 @@ static int32_t stepRun(const mlc_call *call) {
 static int32_t stepTrain(const mlc_call *call) {
   memset(call->arena, 2, 512);
   int32_t status = stepRun(call);
+  if (((const float *)call->inputs[1])[0] > 1e6f) // what a task says; the entry goes on
+    mlc_rt_fail(call, "gradient %d is not below %d", 1, 0);
+  if (int32_t failure = mlc_rt_commit(call))
+    return failure;
   float *w = (float *)call->state, *momentum = w + 32;
   for (int index = 0; index < 6; ++index) {
     momentum[index] = 0.5f * momentum[index] + ((const float *)call->inputs[1])[index];

@@ -368,6 +368,22 @@ static void testParam() {
   mlc_rt_destroy(handle);
 }
 
+/// A step in which a task fails writes no state, although its entry goes on to the end.
+static void testFailedStep() {
+  mlc_handle *handle = create(stepProgram);
+  mlc_tensor w;
+  CHECK(mlc_rt_param(handle, "w", &w) == MLC_OK);
+  float x[] = {1, 1, 1}, gradient[] = {2e6f, 1, 1, 1, 1, 1}, y[2];
+  const void *inputs[] = {x, gradient};
+  void *outputs[] = {y};
+  CHECK_ERROR(mlc_rt_call(handle, 1, nullptr, inputs, outputs), MLC_MODEL_ERROR, handle, "gradient 1 is not below 0");
+  CHECK(memcmp(w.data, stepWeights, 24) == 0);
+  gradient[0] = 1;
+  CHECK(mlc_rt_call(handle, 1, nullptr, inputs, outputs) == MLC_OK);
+  CHECK(memcmp(w.data, stepWeights, 24) != 0);
+  mlc_rt_destroy(handle);
+}
+
 int main() {
   for (int threads : {0, 1, 2, 3, 8})
     testSum(threads);
@@ -378,5 +394,6 @@ int main() {
   testAllocations();
   testCallersPool();
   testParam();
+  testFailedStep();
   return finish();
 }
