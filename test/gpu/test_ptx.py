@@ -51,9 +51,9 @@ def test_ptxas(mlc, root, tmp_path, name, arch):
 
 # How many kernels of a model spill at most, and how much: these numbers may only become less. Kernels of 32 registers divide by a size
 # of 64 bits, which is a subroutine; 72 and 80 registers are what ptxas thinks best for a tile.
-SPILLS = {"bert-small": 1, "clip-small": 1, "convnext-small": 1, "deberta-small": 1, "distilbert-small": 1, "efficientnet-small": 1, "gpt2-small": 2,
-          "keras-attention-small": 1, "llama-small": 2, "mistral-small": 1, "qwen3-small": 2, "t5-decoder-with-past-small": 2, "yolo-topk-small": 1}
-SPILL_BYTES_MAX = 16
+SPILLS = {"convnext-small": 1, "deberta-small": 1, "distilbert-small": 1, "efficientnet-small": 1, "gpt2-small": 1, "keras-attention-small": 1,
+          "llama-small": 1, "mistral-small": 1, "qwen3-small": 1, "super-resolution-small": 2, "t5-decoder-with-past-small": 1, "yolo-topk-small": 1}
+SPILL_BYTES_MAX = 12
 # What does not compile for a GPU, and why.
 CONDITION = "a condition that is computed at run time is not supported on a GPU"
 REFUSED = {"faster-rcnn-small": CONDITION, "keras-gru-small": CONDITION, "keras-masked-lstm-small": CONDITION, "retinanet-small": CONDITION,
