@@ -182,7 +182,7 @@ def PlanMemory : Pass<"plan-memory", "::mlir::ModuleOp"> {
     %b = memref.alloc() : memref<4xf32>      // becomes rt.buffer %call arena[0] at %offset
     ```
   }];
-  let dependentDialects = ["::mlc::rt::RtDialect", "::mlir::memref::MemRefDialect", "::mlir::arith::ArithDialect"];
+  let dependentDialects = ["::mlc::rt::RtDialect", "::mlir::memref::MemRefDialect", "::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect"];
 }
 
 def PlanTiling : Pass<"plan-tiling", "::mlir::func::FuncOp"> {

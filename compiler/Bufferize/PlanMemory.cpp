@@ -13,6 +13,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
 
 namespace mlc {
@@ -146,15 +147,16 @@ static constexpr StringLiteral kUnbounded = " is read from data that has no uppe
                                             "it (if it comes from an input, --input-value fixes it)";
 
 FailureOr<Value> EntryPlanner::dynamicBytes(Buffer &buffer, SizeBounds &bounds, OpBuilder &builder) {
-  Value bytes = arith::ConstantIndexOp::create(builder, loc, buffer.bytes);
+  Value bytes = bounds.unique(arith::ConstantIndexOp::create(builder, loc, buffer.bytes));
   for (Value size : buffer.alloc.getDynamicSizes()) {
     Value here = bounds.of(size).upper;
     if (!here)
       return buffer.alloc.emitError("the size of an intermediate value") << kUnbounded;
-    bytes = arith::MulIOp::create(builder, loc, bytes, here);
+    bytes = bounds.unique(arith::MulIOp::create(builder, loc, bytes, here));
   }
-  Value align = arith::ConstantIndexOp::create(builder, loc, kAlignment);
-  return Value(arith::MulIOp::create(builder, loc, arith::CeilDivUIOp::create(builder, loc, bytes, align), align));
+  Value align = bounds.unique(arith::ConstantIndexOp::create(builder, loc, kAlignment));
+  Value lines = bounds.unique(arith::CeilDivUIOp::create(builder, loc, bytes, align));
+  return bounds.unique(arith::MulIOp::create(builder, loc, lines, align));
 }
 
 /// The begin of every slot, and behind the last one the arena's size.
@@ -167,7 +169,7 @@ FailureOr<SmallVector<Value>> EntryPlanner::slotOffsets(SizeBounds &bounds, OpBu
     if (failed(bytes))
       return failure();
     Value &size = sizes[buffer.slot];
-    size = size ? Value(arith::MaxUIOp::create(builder, loc, size, *bytes)) : *bytes;
+    size = size && size != *bytes ? bounds.unique(arith::MaxUIOp::create(builder, loc, size, *bytes)) : *bytes;
   }
   offsets.push_back(arith::ConstantIndexOp::create(builder, loc, fixedBytes));
   for (Value size : sizes)
@@ -177,27 +179,48 @@ FailureOr<SmallVector<Value>> EntryPlanner::slotOffsets(SizeBounds &bounds, OpBu
 
 /// The last of `offsets`, which are sums; -1 if they or the other numbers in `sizes` are more than 64 bits hold.
 Value EntryPlanner::arenaBytes(func::FuncOp sizes, ArrayRef<Value> offsets, OpBuilder &builder) {
-  Value tooLarge = productOverflows(sizes, builder);
+  SmallVector<Value> tooLarge = {productOverflows(sizes, builder)};
   Value zero = arith::ConstantIndexOp::create(builder, loc, 0);
-  for (Value offset : offsets) { // of two addends without a sign, so the first sum that is too large has one
-    Value isNegative = arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, offset, zero);
-    tooLarge = arith::OrIOp::create(builder, loc, tooLarge, isNegative);
-  }
+  for (Value offset : offsets) // of two addends without a sign, so the first sum that is too large has one
+    tooLarge.push_back(arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, offset, zero));
   Value none = arith::ConstantIndexOp::create(builder, loc, -1);
-  return arith::SelectOp::create(builder, loc, tooLarge, none, offsets.back());
+  return arith::SelectOp::create(builder, loc, anyOf(tooLarge, builder, loc), none, offsets.back());
 }
 
 /// Checks of sizes that follow from the dimensions alone stand where sizes are computed, which every call does first: nothing is then
-/// planned or touched with sizes that do not fit, and an application that asks for shapes hears of it, too.
+/// planned or touched with sizes that do not fit, and an application that asks for shapes hears of it, too. Many stand behind one branch:
+/// LLVM's time grows with the square of branches that follow each other.
 void EntryPlanner::moveChecks(SizeBounds &bounds, Value call, OpBuilder &builder) {
-  for (auto check : llvm::make_early_inc_range(entry.getBody().front().getOps<rt::CheckOp>())) {
+  constexpr size_t kBehindOneBranch = 32;
+  struct Moved {
+    rt::CheckOp check;
+    Value condition, a, b;
+  };
+  SmallVector<Moved> all;
+  for (auto check : entry.getBody().front().getOps<rt::CheckOp>()) {
     SizeBounds::Interval condition = bounds.of(check.getCondition()), a = bounds.of(check.getA()),
                          b = bounds.of(check.getB());
-    if (!condition.isExact() || !a.isExact() || !b.isExact())
-      continue;
-    rt::CheckOp::create(builder, check.getLoc(), call, condition.lower, check.getMessageAttr(), a.lower, b.lower);
-    check.erase();
+    if (condition.isExact() && a.isExact() && b.isExact())
+      all.push_back({check, condition.lower, a.lower, b.lower});
   }
+  for (ArrayRef<Moved> rest = all; !rest.empty(); rest = rest.drop_front(std::min(rest.size(), kBehindOneBranch))) {
+    ArrayRef<Moved> group = rest.take_front(kBehindOneBranch);
+    OpBuilder::InsertionGuard guard(builder);
+    if (group.size() > 1) {
+      Value holds = group.front().condition;
+      for (const Moved &moved : group.drop_front())
+        holds = arith::AndIOp::create(builder, loc, holds, moved.condition);
+      Value one = arith::ConstantOp::create(builder, loc, builder.getBoolAttr(true));
+      auto branch =
+          scf::IfOp::create(builder, loc, arith::XOrIOp::create(builder, loc, holds, one), /*withElseRegion=*/false);
+      builder.setInsertionPointToStart(branch.thenBlock());
+    }
+    for (Moved moved : group)
+      rt::CheckOp::create(builder, moved.check.getLoc(), call, moved.condition, moved.check.getMessageAttr(), moved.a,
+                          moved.b);
+  }
+  for (Moved &moved : all)
+    moved.check.erase();
 }
 
 /// func @<entry>_sizes(%call, %result) -> status: result[0] = arena bytes, then the shapes of the results. Of the call, dims and handle

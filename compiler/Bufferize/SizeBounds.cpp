@@ -31,12 +31,34 @@ static bool isNonNegative(Value value) {
 }
 
 Value SizeBounds::constant(Type type, int64_t value) {
-  return arith::ConstantOp::create(b, b.getUnknownLoc(), b.getIntegerAttr(type, value));
+  return unique(arith::ConstantOp::create(b, b.getUnknownLoc(), b.getIntegerAttr(type, value)));
+}
+
+/// The same arithmetic that was made before, in place of this: every product that is left costs a test of whether it overflows.
+Value SizeBounds::unique(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (!op || op->getBlock() != b.getInsertionBlock())
+    return value;
+  auto same = OperationEquivalence::IgnoreLocations;
+  llvm::hash_code hash = OperationEquivalence::computeHash(op, OperationEquivalence::directHashValue,
+                                                           OperationEquivalence::ignoreHashValue, same);
+  SmallVector<Operation *, 1> &candidates = made[hash];
+  for (Operation *other : candidates) {
+    if (other == op)
+      return value;
+    if (OperationEquivalence::isEquivalentTo(op, other, OperationEquivalence::exactValueMatch, nullptr, same)) {
+      if (op->use_empty()) // made just now
+        op->erase();
+      return other->getResult(0);
+    }
+  }
+  candidates.push_back(op);
+  return value;
 }
 
 /// Null if an operand is.
 template <typename Op> Value SizeBounds::make(Value x, Value y) {
-  return x && y ? b.createOrFold<Op>(x.getLoc(), x, y) : Value();
+  return x && y ? unique(b.createOrFold<Op>(x.getLoc(), x, y)) : Value();
 }
 
 SizeBounds::Interval SizeBounds::of(Value value) {
@@ -75,7 +97,7 @@ SizeBounds::Interval SizeBounds::compute(Value value) {
   IRMapping mapping;
   for (auto [operand, exact] : llvm::zip_equal(op->getOperands(), operands))
     mapping.map(operand, exact.lower);
-  Value exact = b.clone(*op, mapping)->getResult(0);
+  Value exact = unique(b.clone(*op, mapping)->getResult(0));
   return {exact, exact};
 }
 

@@ -4,6 +4,7 @@
 #define MLC_COMPILER_BUFFERIZE_SIZEBOUNDS_H
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/OpDefinition.h"
+#include <unordered_map>
 
 namespace mlc {
 
@@ -20,6 +21,8 @@ public:
     bool isExact() const { return lower && lower == upper; }
   };
   Interval of(mlir::Value value);
+  /// The same arithmetic that was made here before, in place of `value`, which goes unless it is used.
+  mlir::Value unique(mlir::Value value);
 
 private:
   Interval compute(mlir::Value value);
@@ -34,6 +37,7 @@ private:
   mlir::OpBuilder &b;
   mlir::Value entryCall, call;
   llvm::DenseMap<mlir::Value, Interval> known;
+  std::unordered_map<size_t, llvm::SmallVector<mlir::Operation *, 1>> made; // by hash
 };
 
 } // namespace mlc

@@ -33,12 +33,24 @@ static Value overflows(arith::MulIOp product, OpBuilder &b) {
   return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, both.getHigh(), sign);
 }
 
+Value mlc::anyOf(SmallVector<Value> conditions, OpBuilder &b, Location loc) {
+  if (conditions.empty())
+    return arith::ConstantOp::create(b, loc, b.getBoolAttr(false));
+  while (conditions.size() > 1) {
+    size_t half = (conditions.size() + 1) / 2;
+    for (size_t i = 0; i + half < conditions.size(); ++i)
+      conditions[i] = arith::OrIOp::create(b, loc, conditions[i], conditions[i + half]);
+    conditions.truncate(half);
+  }
+  return conditions.front();
+}
+
 Value mlc::productOverflows(func::FuncOp sizes, OpBuilder &b) {
   expandMaps(sizes);
   SmallVector<arith::MulIOp> products(sizes.getOps<arith::MulIOp>());
-  Value any = arith::ConstantOp::create(b, sizes.getLoc(), b.getBoolAttr(false));
+  SmallVector<Value> conditions;
   for (arith::MulIOp product : products)
     if (!getConstantIntValue(product.getLhs()) || !getConstantIntValue(product.getRhs()))
-      any = arith::OrIOp::create(b, product.getLoc(), any, overflows(product, b));
-  return any;
+      conditions.push_back(overflows(product, b));
+  return anyOf(conditions, b, sizes.getLoc());
 }

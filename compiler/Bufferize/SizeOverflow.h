@@ -10,5 +10,8 @@ namespace mlc {
 /// be. Sums are not looked at: that of a size and "to the end" overflows by intent, and is not used then.
 mlir::Value productOverflows(mlir::func::FuncOp sizes, mlir::OpBuilder &builder);
 
+/// True if one of them is: a tree, because LLVM takes time that grows with the square of a chain's length.
+mlir::Value anyOf(llvm::SmallVector<mlir::Value> conditions, mlir::OpBuilder &builder, mlir::Location loc);
+
 } // namespace mlc
 #endif

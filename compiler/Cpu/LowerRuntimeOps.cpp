@@ -298,6 +298,10 @@ LogicalResult mlc::lowerRuntimeOps(ModuleOp module) {
   });
   if (result.wasInterrupted())
     return failure();
+  // What ends a block goes last and from behind: the rest of a block moves once for each that it holds.
+  auto endsBlock = [](Operation *op) { return isa<rt::CheckOp, rt::BoundedSizeOp, rt::CommitOp>(op); };
+  auto last = std::stable_partition(ops.begin(), ops.end(), [&](Operation *op) { return !endsBlock(op); });
+  std::reverse(last, ops.end());
   Lowering lowering(module);
   for (Operation *op : ops)
     lowering.lower(op);
