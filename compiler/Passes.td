@@ -49,6 +49,19 @@ def SimplifyCore : Pass<"simplify-core", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlc::core::CoreDialect"];
 }
 
+def HoistInvariants : Pass<"hoist-invariants", "::mlir::func::FuncOp"> {
+  let summary = "Moves what does not depend on the step, and what it requires, in front of a loop";
+  let description = [{
+    Requirements move with the operations that they guard, so a loop of no steps may fail for sizes that its steps could not have.
+
+    ```mlir
+    core.loop ... { core.require %fits ... ; %s = core.stretch %y ... ; core.add %v, %s }
+    // becomes
+    core.require %fits ... ; %s = core.stretch %y ... ; core.loop ... { core.add %v, %s }
+    ```
+  }];
+}
+
 def AddTraining : Pass<"add-training", "::mlir::ModuleOp"> {
   let summary = "Makes @train_step: loss, gradients, optimizer";
   let description = [{

@@ -128,7 +128,7 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
     stages.run(createAddTraining(trainingOptions(options.train)));
   stages.run(createCheckSizes())
       .run(createSimplifyCore())
-      .runOnFunctions(createLoopInvariantCodeMotionPass())
+      .runOnFunctions(createHoistInvariants())
       .releaseUnusedResources();
   if (stages.failed())
     return failure();

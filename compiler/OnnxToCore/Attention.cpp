@@ -103,11 +103,13 @@ static Values attention(Node &n, CoreBuilder &b) {
     bool isBool = kindOf(n.element(3)) == kBool;
     if (!n.check(rank >= 1 && rank <= 4, "the mask has rank {0}", rank) || (!isBool && !n.sameElement({*q, mask})))
       return failure();
-    auto have = constantSize(b.dim(mask, rank - 1)), want = constantSize(kSizes[2]);
-    if (have && want && *have != 1 && *have < *want) { // a shorter mask hides the rest
-      SmallVector<int64_t> low(rank, 0), high(rank, 0);
-      high.back() = *want - *have;
-      mask = b.pad(mask, isBool ? b.splat(0, n.element(3)) : hidden, constantSizes(b, low), constantSizes(b, high));
+    OpFoldResult have = b.dim(mask, rank - 1), want = kSizes[2];
+    bool isOpen = !constantSize(have) || !constantSize(want);
+    if (isOpen ? n.opset() >= 24 && constantSize(have) != 1 && !b.isSame(have, want)
+               : *constantSize(have) != 1 && *constantSize(have) < *constantSize(want)) { // a shorter mask hides the rest
+      Sizes low = constantSizes(b, SmallVector<int64_t>(rank, 0)), high = low;
+      high.back() = b.indexMax(b.indexDifference(want, have), b.builder.getIndexAttr(0));
+      mask = b.pad(mask, isBool ? b.splat(0, n.element(3)) : hidden, low, high);
     }
     auto spread =
         n.broadcastTo(isBool ? b.select(mask, b.splatLike(0, b.cast(mask, element)), hidden) : mask, scoreSizes);

@@ -98,12 +98,14 @@ Expr widened(CoreBuilder &b, Value x) { return convert(b, x, accumulatorOf(CoreB
 
 Expr reciprocal(Expr x) { return 1.0 / x; }
 
-// Where e^-x would be infinite it stays at its largest: the result is 0 but for 1e-38, and the derivative is 0 and no infinity times 0.
+// Where e^-x would be infinite the result is 0, and its derivative 0 and no infinity times 0.
 Expr sigmoid(Expr x) {
   CoreBuilder &b = *x.b;
   Expr wide = widened(b, x);
   double most = CoreBuilder::elementOf(wide).isF64() ? 709 : 88;
-  return convert(b, 1.0 / (1.0 + b.exp(b.minimum(-wide, most))), CoreBuilder::elementOf(x));
+  Expr y = 1.0 / (1.0 + b.exp(b.minimum(-wide, most)));
+  y = b.select(b.compare(core::Comparison::LT, wide, -most), b.splatLike(0, y), y);
+  return convert(b, y, CoreBuilder::elementOf(x));
 }
 
 // log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), which does not overflow.

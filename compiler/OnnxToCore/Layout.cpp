@@ -189,10 +189,15 @@ static Values squeezeWith(Node &n, CoreBuilder &b, bool isInput) {
   axes = n.axes(*axes, type.getRank());
   if (!axes)
     return failure();
-  for (int64_t axis : *axes)
+  OpFoldResult one = b.builder.getIndexAttr(1);
+  for (int64_t axis : *axes) {
     if (!n.check(type.isDynamicDim(axis) || type.getDimSize(axis) == 1, "dimension {0} has size {1} instead of 1", axis,
                  type.getDimSize(axis)))
       return failure();
+    if (type.isDynamicDim(axis)) // that the number of elements stays says nothing where there are none
+      b.require(b.indexCompare(arith::CmpIPredicate::eq, b.dim(x, axis), one),
+                "dimension " + llvm::Twine(axis) + " has size %d instead of %d", b.dim(x, axis), one);
+  }
   llvm::sort(*axes);
   return axes->empty() ? x : b.squeeze(x, *axes);
 }
