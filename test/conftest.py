@@ -6,7 +6,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-for folder in ("test/onnx", "test/models", "examples/digits"):
+for folder in ("test/onnx", "test/models", "test/fuzz/graphs", "examples/digits"):
     sys.path.insert(0, str(ROOT / folder))
 sys.dont_write_bytecode = True
 

@@ -7,6 +7,7 @@ import ctypes
 import dataclasses
 import os
 import pathlib
+import signal
 import subprocess
 
 import numpy as np
@@ -120,13 +121,15 @@ def first_error(output, model_name=""):
     return lines[0] if lines else "no diagnostic"
 
 
-def compile_model(model, output, *options, timeout=120, memory_bytes=None, mlc=MLC):
+def compile_model(model, output, *options, timeout=120, cpu_seconds=None, memory_bytes=None, mlc=MLC):
     """Runs `mlc compile` and returns the path of the library."""
     import resource
 
     def limit():
         if memory_bytes:
             resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        if cpu_seconds:  # the same on a busy machine
+            resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     command = [str(mlc), "compile", str(model), "-o", str(output), *options]
@@ -135,6 +138,8 @@ def compile_model(model, output, *options, timeout=120, memory_bytes=None, mlc=M
                               timeout=timeout, preexec_fn=limit, text=True, errors="replace")
     except subprocess.TimeoutExpired as error:
         raise CompileError(f"mlc ran past {timeout} s", "", None) from error
+    if done.returncode == -signal.SIGXCPU:
+        raise CompileError(f"mlc ran past {cpu_seconds} s of processor time", done.stdout, done.returncode)
     if done.returncode < 0:
         raise CompileError(f"mlc crashed with signal {-done.returncode}", done.stdout, done.returncode)
     if done.returncode != 0:

@@ -1,0 +1,193 @@
+"""What a model's values must be: ONNX's reference evaluator or ONNX Runtime node by node, with noise that tells how far rounding
+may carry a result, and ONNX Runtime over the whole model as a second opinion."""
+import functools
+import warnings
+
+import ml_dtypes
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import helper
+from onnx.reference import ReferenceEvaluator
+
+onnxruntime.set_default_logger_severity(4)
+BF16 = np.dtype(ml_dtypes.bfloat16)
+# One step of a type, times a few: what any order of evaluation may lose in a node.
+NOISE = {"float64": 1e-9, "float32": 1e-6, "float16": 2e-3, "bfloat16": 2e-2}
+# Data movement and decisions: exact in any order of evaluation, so that their inputs are not disturbed.
+EXACT = frozenset("""Abs And ArgMax ArgMin BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil CenterCropPad
+ Clip Compress Concat Constant ConstantOfShape DepthToSpace Dropout Equal Expand EyeLike Flatten Floor Gather GatherElements
+ GatherND Greater GreaterOrEqual Hardmax Identity IsInf IsNaN Less LessOrEqual Max MaxPool GlobalMaxPool MaxUnpool Min Neg NonMaxSuppression
+ NonZero Not OneHot Or Pad Range ReduceMax ReduceMin Relu Reshape ReverseSequence Round Scatter ScatterElements ScatterND Shape
+ Shrink Sign Size Slice SpaceToDepth Split Squeeze TensorScatter ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze Where Xor
+ If Loop Scan Mod QuantizeLinear DynamicQuantizeLinear QLinearConv QLinearMatMul""".split())
+SPREAD = 8.0
+
+
+def is_float(array):
+    return array.dtype.kind == "f" or array.dtype == BF16
+
+
+def disturbed(array, rng):
+    if not is_float(array):
+        return array
+    noise = 1 + NOISE[array.dtype.name] * rng.uniform(-1, 1, array.shape)
+    with np.errstate(all="ignore"):
+        return (array.astype(np.float64) * noise).astype(array.dtype)
+
+
+def session(model):
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+class Node:
+    """One node, run by the reference evaluator, or by ONNX Runtime where that has no such operator."""
+
+    def __init__(self, node, opset):
+        self.node, self.opset = node, opset
+        self.evaluator, self.session = None, None
+
+    def model(self, feeds):
+        sizes = array_sizes if self.node.domain == "com.microsoft" else lambda array: [None] * array.ndim
+        inputs = [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), sizes(array))
+                  for name, array in feeds.items()]
+        outputs = [onnx.ValueInfoProto(name=name) for name in self.node.output]
+        graph = helper.make_graph([self.node], "node", inputs, outputs)
+        opsets = [helper.make_opsetid("", self.opset)]
+        if self.node.domain:
+            opsets.append(helper.make_opsetid(self.node.domain, 1))
+        return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+    def run(self, known):
+        """The results, of the values by name that it reads."""
+        feeds = {name: known[name] for name in reads(self.node) if name in known}
+        if self.evaluator is None and self.session is None:
+            self.evaluator = self.reference(feeds)
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            if self.evaluator is not None:
+                try:
+                    return [typed(array, feeds, self.node) for array in self.evaluator.run(None, feeds)]
+                except Exception:
+                    if self.session is False:
+                        raise
+            if self.session is None or self.node.domain == "com.microsoft":  # of sizes as they are: it wants to know some
+                self.session = session(self.model(feeds))
+            return [np.asarray(array) for array in self.session.run(None, feeds)]
+
+    def reference(self, feeds):
+        if self.node.domain == "com.microsoft":
+            return None
+        try:
+            return ReferenceEvaluator(self.model(feeds))
+        except Exception:
+            return None
+
+
+def array_sizes(array):
+    return list(array.shape)
+
+
+def typed(array, feeds, node):
+    """The reference evaluator computes optimizers in double precision."""
+    array = np.asarray(array)
+    return array.astype(feeds[node.input[2]].dtype) if node.domain == "ai.onnx.preview.training" else array
+
+
+def reads(node):
+    """The names that a node reads, those of its subgraphs included."""
+    names = [name for name in node.input if name]
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            inside = {value.name for value in attribute.g.input} | {tensor.name for tensor in attribute.g.initializer}
+            for inner in attribute.g.node:
+                names += [name for name in reads(inner) if name not in inside]
+                inside |= set(inner.output)
+            names += [value.name for value in attribute.g.output if value.name not in inside]
+    return list(dict.fromkeys(names))
+
+
+class Evaluation:
+    """Values of a model, with the error that each element may have."""
+
+    def __init__(self, model):
+        opset = next(entry.version for entry in model.opset_import if entry.domain == "")
+        self.model = model
+        self.nodes = [Node(node, opset) for node in model.graph.node]
+        self.constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+        self.outputs = [value.name for value in model.graph.output]
+
+    def values(self, feeds, rng=None):
+        known = {**self.constants, **feeds}
+        for node in self.nodes:
+            inexact = rng is not None and node.node.op_type not in EXACT
+            given = {name: disturbed(known[name], rng) for name in reads(node.node)} if inexact else known
+            results = node.run(given)
+            for name, array in zip(node.node.output, results):
+                known[name] = disturbed(array, rng) if inexact else array
+        return {name: known[name] for name in self.outputs}
+
+    def expected(self, feeds):
+        """{name: (array, error, sure)}: `error` may be lost by rounding, where `sure` is false nothing is known."""
+        exact = self.values(feeds)
+        bounds = {name: (np.zeros(array.shape), np.ones(array.shape, bool)) for name, array in exact.items()}
+        for seed in (1, 2):
+            try:
+                noisy = self.values(feeds, np.random.default_rng(seed))
+            except Exception:
+                return {name: (array, np.zeros(array.shape), np.zeros(array.shape, bool)) for name, array in exact.items()}
+            for name, array in exact.items():
+                bounds[name] = widened(bounds[name], array, noisy[name])
+        return {name: (array, *bounds[name]) for name, array in exact.items()}
+
+    @functools.cached_property
+    def second(self):
+        return session(self.model)
+
+    def second_opinion(self, feeds):
+        """ONNX Runtime's values; it throws where that has no kernel."""
+        if any(array.dtype == BF16 for array in feeds.values()):
+            raise ValueError("bfloat16")
+        return dict(zip(self.outputs, self.second.run(None, feeds)))
+
+
+def widened(bound, exact, noisy):
+    error, sure = bound
+    if exact.shape != noisy.shape:
+        return error, np.zeros(exact.shape, bool)
+    if not is_float(exact):
+        return error, sure & (exact == noisy)
+    first, other = exact.astype(np.float64), noisy.astype(np.float64)
+    finite = np.isfinite(first) & np.isfinite(other)
+    with np.errstate(all="ignore"):
+        change = np.where(finite, np.abs(first - other), 0)
+    same = finite | (first == other) | (np.isnan(first) & np.isnan(other))
+    return np.maximum(error, change), sure & same
+
+
+def disagreement(got, expected):
+    """What is wrong with an array, given (array, error, sure); nothing if it is as it must be."""
+    want, error, sure = expected
+    if got.shape != want.shape:
+        return f"shape {got.shape}, expected {want.shape}" if sure.any() or not sure.size else None
+    if got.dtype != want.dtype:
+        return f"type {got.dtype}, expected {want.dtype}"
+    if not is_float(want):
+        bad = (got != want) & sure
+    else:
+        first, other = got.astype(np.float64), want.astype(np.float64)
+        noise = NOISE[want.dtype.name]
+        with np.errstate(all="ignore"):
+            scale = np.max(np.abs(other), initial=0, where=np.isfinite(other))
+            allowed = SPREAD * error + 4 * noise * np.abs(other) + noise * min(scale, 4.0)
+            near = np.abs(first - other) <= np.where(np.isfinite(other), allowed, 0)
+        bad = ~(near | (first == other) | (np.isnan(first) & np.isnan(other))) & sure
+    if not bad.any():
+        return None
+    index = int(bad.reshape(-1).argmax())
+    return (f"{int(bad.sum())} of {bad.size} elements differ, the first at {index}: {got.reshape(-1)[index]}, "
+            f"expected {want.reshape(-1)[index]}")
