@@ -4,6 +4,7 @@ child process, which a crash ends without ending the caller."""
 import ctypes
 import dataclasses
 import faulthandler
+import gc
 import io
 import mmap
 import os
@@ -209,6 +210,7 @@ def in_child(function, items, seconds=20):
     if pid == 0:
         try:
             faulthandler.disable()
+            gc.disable()  # what the parent's libraries hold may be ended in the parent only
             os.close(reader)
             with os.fdopen(writer, "wb") as stream:
                 for item in items:

@@ -45,8 +45,12 @@ class Checker:
         every = [feeds, *misfits]
         self.outcomes = guarded.run_each(library, every)
         evaluation = evaluate.Evaluation(self.model)
+        if not self.hostile:
+            evaluation.values(feeds)  # decides which reference runs each node
         answers = in_children(evaluation.expected, every)
         for number, (given, outcome, answer) in enumerate(zip(every, self.outcomes, answers)):
+            if answer.kind != "values" and outcome.kind == "values" and (broadcast := stretched(given, feeds)):
+                answer = in_children(evaluation.expected, [broadcast])[0]
             found = judge(evaluation, given, outcome, answer, number == 0 and not self.hostile)
             if found:
                 self.findings.append(Finding(*found, given))
@@ -57,8 +61,13 @@ class Checker:
         crashed = error.returncode is None or error.returncode < 0
         if crashed or INTERNAL.search(error.output or error.first):
             self.findings.append(Finding("compiler", error.first, feeds))
+        elif self.needs_element():
+            return
         elif not UNSUPPORTED.search(error.first) and not self.hostile:
             self.findings.append(Finding("refused", error.first, feeds))
+
+    def needs_element(self):
+        return any(node.op_type in NEEDS_ELEMENT for node in self.model.graph.node) and "is empty" in self.refused
 
 
 def in_children(function, all_feeds):
@@ -68,8 +77,10 @@ def in_children(function, all_feeds):
 
 def second_opinion(evaluation, feeds):
     """ONNX Runtime's values, or nothing."""
-    outcome = in_children(evaluation.second_opinion, [feeds])[0]
-    return outcome.values if outcome.kind == "values" else None
+    try:
+        return evaluation.second_opinion(feeds)
+    except Exception:
+        return None
 
 
 def wrong(values, expected):
@@ -94,7 +105,9 @@ def judge(evaluation, feeds, outcome, answer, fits):
         return None
     opinion = second_opinion(evaluation, feeds)
     if opinion is None:
+        names = {node.op_type for node in evaluation.model.graph.node}
         nothing = all(array.size == 0 for array in outcome.values.values())
+        nothing = nothing or names & OF_NOTHING and any(array.size == 0 for array in feeds.values())
         return None if nothing and not fits else ("value", bad)
     first = expected or {name: (array, np.zeros(array.shape), np.ones(array.shape, bool)) for name, array in opinion.items()}
     theirs = {name: (opinion[name], *first[name][1:]) if opinion[name].shape == first[name][0].shape else
@@ -109,8 +122,13 @@ def judge(evaluation, feeds, outcome, answer, fits):
 
 # Where, as a message says: the node, an input against the sizes of another, or an output whose size is impossible.
 NAMED = re.compile(r'node\d+|(in|out)put "')
-# Sizes that must be equal by the standard, though the references broadcast them.
-STRICT = frozenset(["BatchNormalization", "GroupNormalization", "InstanceNormalization"])
+# Sizes that must be equal by the standard (a slope that stretches its data is none either), though the references broadcast them.
+STRICT = frozenset("""BatchNormalization DequantizeLinear Einsum GroupNormalization InstanceNormalization NegativeLogLikelihoodLoss PRelu
+ SoftmaxCrossEntropyLoss""".split())
+# What has no value where an axis is empty or a window does not fit, though a reference may say zero or nothing.
+NEEDS_ELEMENT = frozenset("ArgMax ArgMin AveragePool Hardmax LpPool MaxPool RoiAlign".split())
+# What is a sum or an extreme of nothing there, which ONNX Runtime refuses.
+OF_NOTHING = frozenset("ConvTranspose GlobalLpPool GlobalMaxPool".split())
 
 
 def judge_status(evaluation, feeds, outcome, expected, fits):
@@ -121,12 +139,24 @@ def judge_status(evaluation, feeds, outcome, expected, fits):
     names = {node.op_type for node in evaluation.model.graph.node}
     if outcome.message.startswith('input "'):
         return None  # two axes under one symbol
-    if expected is None or names & STRICT or any(node.domain == "com.microsoft" for node in evaluation.model.graph.node):
+    if expected is None or names & (STRICT | NEEDS_ELEMENT) or any(node.domain == "com.microsoft" for node in evaluation.model.graph.node):
         return None  # of the last there is one reference only
     opinion = second_opinion(evaluation, feeds)
     if opinion is not None and not wrong(opinion, expected):
         return "status", f"references give values: {outcome.message}"
     return None
+
+
+def stretched(feeds, fitting):
+    """Where an axis is 1 that is more in the inputs that fit: as NumPy broadcasts it. Nothing where no axis is."""
+    changed = {name: array for name, array in feeds.items() if array.shape != fitting[name].shape}
+    if len(changed) != 1:
+        return None
+    (name, array), = changed.items()
+    wanted = fitting[name].shape
+    if any(size not in (1, other) for size, other in zip(array.shape, wanted)):
+        return None
+    return {**feeds, name: np.ascontiguousarray(np.broadcast_to(array, wanted))}
 
 
 def resized(array, axis, size):

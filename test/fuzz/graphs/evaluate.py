@@ -1,8 +1,8 @@
 """What a model's values must be: ONNX's reference evaluator or ONNX Runtime node by node, with noise that tells how far rounding
 may carry a result, and ONNX Runtime over the whole model as a second opinion."""
-import functools
 import warnings
 
+import guarded
 import ml_dtypes
 import numpy as np
 import onnx
@@ -44,12 +44,23 @@ def session(model):
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
+def run_apart(model, feeds):
+    """ONNX Runtime's values, from a child process: on some inputs it crashes."""
+    def values(_):
+        arrays = session(model).run(None, feeds)
+        return guarded.Outcome("values", values=dict(enumerate(np.asarray(array) for array in arrays)))
+    outcome = guarded.in_children(values, [0])[0]
+    if outcome.kind != "values":
+        raise RuntimeError(outcome.message.strip().splitlines()[-1])
+    return list(outcome.values.values())
+
+
 class Node:
     """One node, run by the reference evaluator, or by ONNX Runtime where that has no such operator."""
 
     def __init__(self, node, opset):
         self.node, self.opset = node, opset
-        self.evaluator, self.session = None, None
+        self.evaluator, self.decided, self.apart = None, False, False
 
     def model(self, feeds):
         sizes = array_sizes if self.node.domain == "com.microsoft" else lambda array: [None] * array.ndim
@@ -63,29 +74,28 @@ class Node:
         return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
     def run(self, known):
-        """The results, of the values by name that it reads."""
+        """The results, of the values by name that it reads. What runs it first runs it always: where the reference refuses other sizes,
+        ONNX Runtime is not asked in its place."""
         feeds = {name: known[name] for name in reads(self.node) if name in known}
-        if self.evaluator is None and self.session is None:
-            self.evaluator = self.reference(feeds)
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            if self.evaluator is not None:
+            if not self.apart:
                 try:
-                    return [typed(array, feeds, self.node) for array in self.evaluator.run(None, feeds)]
+                    self.evaluator = self.evaluator or self.reference(feeds)
+                    results = [typed(array, feeds, self.node) for array in self.evaluator.run(None, feeds)]
+                    self.decided = True
+                    return results
                 except Exception:
-                    if self.session is False:
+                    if self.decided:
                         raise
-            if self.session is None or self.node.domain == "com.microsoft":  # of sizes as they are: it wants to know some
-                self.session = session(self.model(feeds))
-            return [np.asarray(array) for array in self.session.run(None, feeds)]
+            results = run_apart(self.model(feeds), feeds)
+            self.apart = True
+            return results
 
     def reference(self, feeds):
         if self.node.domain == "com.microsoft":
-            return None
-        try:
-            return ReferenceEvaluator(self.model(feeds))
-        except Exception:
-            return None
+            raise NotImplementedError(self.node.op_type)
+        return ReferenceEvaluator(self.model(feeds))
 
 
 def array_sizes(array):
@@ -144,15 +154,11 @@ class Evaluation:
                 bounds[name] = widened(bounds[name], array, noisy[name])
         return {name: (array, *bounds[name]) for name, array in exact.items()}
 
-    @functools.cached_property
-    def second(self):
-        return session(self.model)
-
     def second_opinion(self, feeds):
-        """ONNX Runtime's values; it throws where that has no kernel."""
+        """ONNX Runtime's values; an exception where it has no kernel, or no place for the type."""
         if any(array.dtype == BF16 for array in feeds.values()):
             raise ValueError("bfloat16")
-        return dict(zip(self.outputs, self.second.run(None, feeds)))
+        return dict(zip(self.outputs, run_apart(self.model, feeds)))
 
 
 def widened(bound, exact, noisy):

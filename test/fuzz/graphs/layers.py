@@ -135,6 +135,7 @@ def embed_layer_normalization(g):
     inputs = [g.indices(words, (batch, length), I32, negative=False), g.indices(2, (batch, length), I32, False) if segments else None,
               g.weights(F32, (words, width), -1, 1), g.weights(F32, (g.integer(length, 5), width), -1, 1),
               g.weights(F32, (2, width), -1, 1) if segments else None, g.weights(F32, (width,), 0.5, 2), g.weights(F32, (width,), -1, 1)]
+    g.nonempty.add((inputs[0].name, 1))  # the references disagree about no words
     g.node("EmbedLayerNormalization", inputs, outputs=2, domain="com.microsoft", epsilon=1e-3)
 
 

@@ -58,9 +58,10 @@ def flatten(g):
 @operator("Squeeze")
 def squeeze(g):
     sizes = [g.of(1, g.size()) for _ in range(g.integer(1, 4))]
-    value = g.tensor(g.dtype("Squeeze"), sizes)
     ones = [axis for axis, size in enumerate(sizes) if size == 1]
-    inputs, attributes = axes_of(g, [axis for axis in ones if g.flag()] or ones or None, 13)
+    axes = [axis for axis in ones if g.flag()] or None
+    value = g.tensor(g.dtype("Squeeze"), sizes, fixed=axes is None)  # without axes an open size would tell the rank
+    inputs, attributes = axes_of(g, axes, 13)
     g.node("Squeeze", [value, *inputs], **attributes)
 
 
