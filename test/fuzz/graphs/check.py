@@ -128,7 +128,7 @@ STRICT = frozenset("""BatchNormalization DequantizeLinear Einsum GroupNormalizat
 # What has no value where an axis is empty or a window does not fit, though a reference may say zero or nothing.
 NEEDS_ELEMENT = frozenset("ArgMax ArgMin AveragePool Hardmax LpPool MaxPool RoiAlign".split())
 # What is a sum or an extreme of nothing there, which ONNX Runtime refuses.
-OF_NOTHING = frozenset("ConvTranspose GlobalLpPool GlobalMaxPool".split())
+OF_NOTHING = frozenset("ConvTranspose GlobalAveragePool GlobalLpPool GlobalMaxPool".split())
 
 
 def judge_status(evaluation, feeds, outcome, expected, fits):
