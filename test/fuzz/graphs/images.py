@@ -109,8 +109,9 @@ def grid_sample(g):
 @operator("AffineGrid")
 def affine_grid(g):
     rank, batch = g.of(2, 3), g.size()
-    size = g.parameter(np.array([batch, 2, *(g.integer(1, 4) for _ in range(rank))]))
-    g.node("AffineGrid", [g.tensor(F32, (batch, rank, rank + 1), specials=False), size], align_corners=g.of(0, 1))
+    corners = g.of(0, 1)  # of one point they are everywhere, by each reference elsewhere
+    size = g.parameter(np.array([batch, 2, *(g.integer(1 + corners, 4) for _ in range(rank))]))
+    g.node("AffineGrid", [g.tensor(F32, (batch, rank, rank + 1), specials=False), size], align_corners=corners)
 
 
 @operator("RoiAlign")
