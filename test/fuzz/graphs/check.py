@@ -15,6 +15,8 @@ import onnx
 UNSUPPORTED = re.compile(r"not supported|--input-value|must be a constant|memory cannot be planned")
 INTERNAL = re.compile(r"'\w+\.\w+' op|failed to legalize|LLVM ERROR|does not dominate|internal|crashed|ran past|wrote no library")
 
+LISTED_BYTES = 128  # of a constant, in the text of a finding
+
 
 @dataclasses.dataclass
 class Finding:
@@ -67,7 +69,7 @@ class Checker:
             self.findings.append(Finding("refused", error.first, feeds))
 
     def needs_element(self):
-        return any(node.op_type in NEEDS_ELEMENT for node in self.model.graph.node) and "is empty" in self.refused
+        return any(node.op_type in NEEDS_ELEMENT for node in self.model.graph.node) and re.search("is empty|is 0", self.refused)
 
 
 def in_children(function, all_feeds):
@@ -126,7 +128,7 @@ NAMED = re.compile(r'node\d+|(in|out)put "')
 STRICT = frozenset("""BatchNormalization DequantizeLinear Einsum GroupNormalization InstanceNormalization NegativeLogLikelihoodLoss PRelu
  SoftmaxCrossEntropyLoss""".split())
 # What has no value where an axis is empty or a window does not fit, though a reference may say zero or nothing.
-NEEDS_ELEMENT = frozenset("ArgMax ArgMin AveragePool Hardmax LpPool MaxPool RoiAlign".split())
+NEEDS_ELEMENT = frozenset("ArgMax ArgMin AveragePool DFT Hardmax LpPool MaxPool RoiAlign STFT".split())
 # What is a sum or an extreme of nothing there, which ONNX Runtime refuses.
 OF_NOTHING = frozenset("ConvTranspose GlobalAveragePool GlobalLpPool GlobalMaxPool".split())
 
@@ -194,7 +196,12 @@ def save(folder, model, finding):
     except Exception:  # no reference has values: a status is right
         pass
     shapes = ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in finding.feeds.items())
-    text = f"{finding.kind}: {finding.message}\ninputs: {shapes}\n\n{onnx.printer.to_text(model)}\n"
+    brief = onnx.ModelProto()
+    brief.CopyFrom(model)
+    for tensor in brief.graph.initializer:
+        if len(tensor.raw_data) > LISTED_BYTES:
+            tensor.raw_data = b""
+    text = f"{finding.kind}: {finding.message}\ninputs: {shapes}\n\n{onnx.printer.to_text(brief)}\n"
     (folder / "README").write_text(text)
 
 
