@@ -105,6 +105,8 @@ def judge(evaluation, feeds, outcome, answer, fits):
     bad = wrong(outcome.values, expected) if expected else f"no reference: {reason}"
     if not bad:
         return None
+    if not fits and expected and not any(array.size for array in [*outcome.values.values(), *(want for want, _, _ in expected.values())]):
+        return None  # of no elements ONNX Runtime sometimes keeps axes that it should drop
     opinion = second_opinion(evaluation, feeds)
     if opinion is None:
         names = {node.op_type for node in evaluation.model.graph.node}

@@ -1,7 +1,7 @@
 """Products of matrices, convolutions, and their quantized forms."""
 import numpy as np
 from elementwise import partner
-from graph import F32, I32, I8, U8, Generators, Reject
+from graph import F32, I8, I16, I32, U8, U16, Generators, Reject
 
 OPERATORS = Generators()
 operator = OPERATORS.operator
@@ -172,7 +172,7 @@ def qlinear_conv(g):
 @operator("QuantizeLinear")
 def quantize_linear(g):
     value = g.tensor(F32, g.shape(1, 3), -30, 30, specials=False)
-    dtype = g.of(U8, I8, *([np.dtype(np.uint16), np.dtype(np.int16)] if g.opset >= 21 else []))
+    dtype = g.of(U8, I8, *([U16, I16] if g.opset >= 21 else []))
     shape, axis = ((), None) if g.opset < 13 or g.flag() else per_axis(g, value.shape)
     g.node("QuantizeLinear", [value, scale_of(g, shape), zero_point(g, dtype, shape)], axis=axis)
 
@@ -194,6 +194,19 @@ def dequantize_linear(g):
                       axis=axis, block_size=block)
     point = zero_point(g, dtype, shape) if dtype != I32 and g.flag() else None
     return g.node("DequantizeLinear", [value, scale_of(g, shape), point], axis=axis)
+
+
+@operator("QuantizeLinear", "com.microsoft")
+def microsoft_quantize_linear(g):
+    value, dtype = g.tensor(F32, g.shape(1, 3), -30, 30, specials=False), g.of(U8, I8, U16, I16)
+    g.node("QuantizeLinear", [value, scale_of(g), zero_point(g, dtype)], domain="com.microsoft")
+
+
+@operator("DequantizeLinear", "com.microsoft")
+def microsoft_dequantize_linear(g):
+    dtype = g.of(U8, I8, U16, I16)
+    value = g.tensor(dtype, g.shape(1, 3), -9, 99)
+    g.node("DequantizeLinear", [value, scale_of(g), zero_point(g, dtype)], domain="com.microsoft")
 
 
 @operator("DynamicQuantizeLinear")

@@ -251,6 +251,10 @@ class Graph:
             raise Reject(f"{operator}: {error}") from error
         if sum(array.size for array in arrays) > 20000:
             raise Reject(f"{operator}: large")
+        declared = [value.type.tensor_type.elem_type for value in onnx.shape_inference.infer_shapes(
+            evaluate.Node(made, self.opset).model(known)).graph.output]
+        if any(kind not in (0, tensor_type(array.dtype)) for kind, array in zip(declared, arrays)):
+            raise Reject(f"{operator}: the reference gives another type than the standard")
         self.nodes.append(made)
         values = [Value(name, np.asarray(array)) for name, array in zip(results, arrays)]
         self.values += values

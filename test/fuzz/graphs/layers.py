@@ -62,8 +62,8 @@ def rotary_embedding(g):
     batch, heads, length, half, most = g.size(), g.of(1, 2), g.size(), g.of(1, 2), g.integer(5, 7)
     ids = g.indices(most, (batch, length), negative=False) if g.flag() else None
     shape = (most, half) if ids else (batch, length, half)
-    g.node("RotaryEmbedding", [g.tensor(F32, (batch, heads, length, 2 * half), -1, 1), g.tensor(F32, shape, -1, 1),
-                               g.tensor(F32, shape, -1, 1), ids], interleaved=g.of(0, 1))
+    caches = [g.tensor(F32, shape, -1, 1, fixed=[len(shape) - 1]) for _ in range(2)]
+    g.node("RotaryEmbedding", [g.tensor(F32, (batch, heads, length, 2 * half), -1, 1, fixed=[1, 3]), *caches, ids], interleaved=g.of(0, 1))
 
 
 def microsoft(name):

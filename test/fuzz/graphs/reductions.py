@@ -11,7 +11,7 @@ REDUCTIONS = {"ReduceL1": (-2, 2), "ReduceL2": (-2, 2), "ReduceLogSum": (0.5, 2)
 
 def reduction(name, low, high):
     def make(g):
-        dtype = g.dtype(name)
+        dtype = F32 if "Log" in name else g.dtype(name)  # logarithms of integers: the references disagree on an empty axis
         value = g.some(dtype, 1, 4) if low == -2 else g.tensor(dtype, g.shape(1, 3), low, high)
         axes = some_axes(g, len(value.shape)) if g.flag() else None
         inputs, attributes = axes_of(g, axes, 13 if name == "ReduceSum" else 18)
