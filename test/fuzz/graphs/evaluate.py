@@ -12,8 +12,8 @@ from onnx.reference import ReferenceEvaluator
 
 onnxruntime.set_default_logger_severity(4)
 BF16 = np.dtype(ml_dtypes.bfloat16)
-# One step of a type, times a few: what any order of evaluation may lose in a node.
-NOISE = {"float64": 1e-9, "float32": 1e-6, "float16": 2e-3, "bfloat16": 2e-2}
+# One step of a type, times a few: what any order of evaluation may lose in a node. Of float64 one of float32: attributes are float32.
+NOISE = {"float64": 1e-7, "float32": 1e-6, "float16": 2e-3, "bfloat16": 2e-2}
 # Data movement and decisions: exact in any order of evaluation, so that their inputs are not disturbed.
 EXACT = frozenset("""Abs And ArgMax ArgMin BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil CenterCropPad
  Clip Compress Concat Constant ConstantOfShape DepthToSpace Dropout Equal Expand EyeLike Flatten Floor Gather GatherElements
@@ -22,8 +22,9 @@ EXACT = frozenset("""Abs And ArgMax ArgMin BitCast BitShift BitwiseAnd BitwiseNo
  Shrink Sign Size Slice SpaceToDepth Split Squeeze TensorScatter ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze Where Xor
  If Loop Scan Mod QuantizeLinear DynamicQuantizeLinear QLinearConv QLinearMatMul""".split())
 SPREAD = 8.0
-# Where the reference evaluator is wrong: samples outside of the image, lengths of sequences, the rows of a single step.
-DOUBTED = frozenset(["GRU", "LSTM", "Loop", "RNN", "RoiAlign"])
+# Where the reference evaluator is wrong: samples outside of the image, lengths of sequences, the rows of a single step, the rank of
+# the maximum of rows.
+DOUBTED = frozenset(["GRU", "GlobalMaxPool", "LSTM", "Loop", "RNN", "RoiAlign"])
 
 
 def is_float(array):
@@ -195,7 +196,7 @@ def disagreement(got, expected):
         noise = NOISE[want.dtype.name]
         with np.errstate(all="ignore"):
             scale = np.max(np.abs(other), initial=0, where=np.isfinite(other))
-            allowed = SPREAD * error + 4 * noise * np.abs(other) + noise * min(scale, 4.0)
+            allowed = SPREAD * error + 4 * noise * np.abs(other) + noise * min(max(scale, 1e-3), 4.0)
             near = np.abs(first - other) <= np.where(np.isfinite(other), allowed, 0)
         bad = ~(near | (first == other) | (np.isnan(first) & np.isnan(other))) & sure
     if not bad.any():
