@@ -15,7 +15,7 @@ enum { HANDLES = 3, TENSORS_MAX = 16, SYMBOLS_MAX = 8, RUNS = 3 };
 
 extern const mlc_model *mlc_model_v1(void);
 extern int32_t model_main(const mlc_call *call);
-extern void model_sizes(const int64_t *dims, int64_t *result);
+extern int32_t model_sizes(const mlc_call *call, int64_t *result);
 
 static mlc_program program;
 static int64_t dims[SYMBOLS_MAX];
