@@ -105,8 +105,9 @@ static Values attention(Node &n, CoreBuilder &b) {
       return failure();
     OpFoldResult have = b.dim(mask, rank - 1), want = kSizes[2];
     bool isOpen = !constantSize(have) || !constantSize(want);
-    if (isOpen ? n.opset() >= 24 && constantSize(have) != 1 && !b.isSame(have, want)
-               : *constantSize(have) != 1 && *constantSize(have) < *constantSize(want)) { // a shorter mask hides the rest
+    if (isOpen
+            ? n.opset() >= 24 && constantSize(have) != 1 && !b.isSame(have, want)
+            : *constantSize(have) != 1 && *constantSize(have) < *constantSize(want)) { // a shorter mask hides the rest
       Sizes low = constantSizes(b, SmallVector<int64_t>(rank, 0)), high = low;
       high.back() = b.indexMax(b.indexDifference(want, have), b.builder.getIndexAttr(0));
       mask = b.pad(mask, isBool ? b.splat(0, n.element(3)) : hidden, low, high);
