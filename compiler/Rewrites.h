@@ -1,4 +1,4 @@
-// Pattern rewriting that ends: every greedy driver of mlc goes through here.
+// Pattern rewriting that ends: every greedy driver of mlc goes through here. And patterns that more than one pass needs.
 #ifndef MLC_COMPILER_REWRITES_H
 #define MLC_COMPILER_REWRITES_H
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
@@ -9,6 +9,9 @@ namespace mlc {
 /// the operations, or a hundred rewrites of each in one, this is an error, which names `who`.
 llvm::LogicalResult rewriteToEnd(mlir::Operation *root, mlir::RewritePatternSet patterns, llvm::StringRef who,
                                  mlir::GreedyRewriteConfig config = {});
+
+/// tensor.dim in terms of what an op's destination was made with, of shapes, and of what is around loops and branches.
+void addDimPatterns(mlir::RewritePatternSet &patterns);
 
 } // namespace mlc
 #endif

@@ -6,12 +6,10 @@
 #include "compiler/Rewrites.h"
 #include "compiler/Schedule/GroupKinds.h"
 #include "compiler/Schedule/Kernels.h"
-#include "dialects/core/Control.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
-#include "mlir/Dialect/MemRef/Transforms/Transforms.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Transforms/CSE.h"
 
@@ -98,10 +96,7 @@ struct FuseElementwise : mlc::impl::FuseElementwiseBase<FuseElementwise> {
     linalg::populateElementwiseOpsFusionPatterns(patterns, mayFuse);
     linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
     linalg::populateConstantFoldLinalgOperations(patterns, [](OpOperand *) { return false; });
-    memref::populateResolveRankedShapedTypeResultDimsPatterns(
-        patterns); // a tensor.dim of a result would be another user
-    memref::populateResolveShapedTypeResultDimsPatterns(patterns);
-    core::populateControlDimPatterns(patterns);
+    addDimPatterns(patterns); // a tensor.dim of a result would be another user
     linalg::GenericOp::getCanonicalizationPatterns(patterns, context);
     for (RegisteredOperationName op : context->getRegisteredOperations())
       if (StringRef name = op.getDialectNamespace(); name == "tensor" || name == "arith" || name == "affine")

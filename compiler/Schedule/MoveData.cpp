@@ -2,11 +2,9 @@
 #include "compiler/Passes.h"
 #include "compiler/Rewrites.h"
 #include "compiler/Schedule/Kernels.h"
-#include "dialects/core/Control.h"
 #include "dialects/core/Core.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "mlir/Dialect/MemRef/Transforms/Transforms.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Dialect/Tensor/Transforms/Transforms.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
@@ -69,9 +67,7 @@ struct MoveData : mlc::impl::MoveDataBase<MoveData> {
       function.setAllResultAttrs(attributes);
     }
     RewritePatternSet patterns(&getContext());
-    memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);
-    memref::populateResolveShapedTypeResultDimsPatterns(patterns);
-    core::populateControlDimPatterns(patterns);
+    addDimPatterns(patterns);
     for (Dialect *dialect : getContext().getLoadedDialects())
       if (isa<tensor::TensorDialect, arith::ArithDialect, affine::AffineDialect>(dialect))
         dialect->getCanonicalizationPatterns(patterns);

@@ -93,7 +93,8 @@ module {
 // CHECK:         %[[SIGN:.*]] = arith.shrsi %[[LOW]], %c63
 // CHECK:         arith.cmpi ne, %[[HIGH]], %[[SIGN]]
 // CHECK:         %[[NEGATIVE:.*]] = arith.cmpi slt, %[[SUM]], %c0
-// CHECK:         %[[OVERFLOW:.*]] = arith.ori %{{.*}}, %[[NEGATIVE]]
+// CHECK:         arith.ori %{{.*}}, %[[NEGATIVE]]
+// CHECK:         %[[OVERFLOW:.*]] = arith.ori
 // CHECK:         %[[CHECKED:.*]] = arith.select %[[OVERFLOW]], %c-1{{.*}}, %[[SUM]]
 // CHECK:         %[[BYTES:.*]] = arith.index_cast %[[CHECKED]]
 // CHECK:         %[[FIRST:.*]] = llvm.getelementptr %[[RESULT]][0]

@@ -169,3 +169,21 @@ func.func @no_elements(%arg0: tensor<?x4xf32>) -> tensor<?x4xf32> {
   } -> tensor<?x4xf32>
   return %y : tensor<?x4xf32>
 }
+
+// -----
+// A size of a result is that of its destination, not of operands of operands: those of a deep network end at its input only.
+// CHECK-LABEL: func.func @dim_of_result
+// CHECK-SAME:    (%{{.*}}: tensor<?xf32>, %[[N:.*]]: index)
+// CHECK:         return %{{.*}}, %[[N]]
+func.func @dim_of_result(%x: tensor<?xf32>, %n: index) -> (tensor<?xf32>, index) {
+  %c0 = arith.constant 0 : index
+  %empty = tensor.empty(%n) : tensor<?xf32>
+  %y = linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
+      ins(%x : tensor<?xf32>) outs(%empty : tensor<?xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    %m = arith.negf %a : f32
+    linalg.yield %m : f32
+  } -> tensor<?xf32>
+  %d = tensor.dim %y, %c0 : tensor<?xf32>
+  return %y, %d : tensor<?xf32>, index
+}

@@ -25,9 +25,9 @@ func.func @fills(%x: tensor<4x8xf32>) -> (tensor<4xf32>, tensor<4xf32>) {
 // Every dynamic dimension of every result, in order, and nothing for static ones.
 // CHECK-LABEL: func.func @sizes
 // CHECK-SAME:    (%[[X:.*]]: tensor<?x?xf32>, %{{.*}}: tensor<4xf32>) -> (tensor<?x?xf32> {onnx.name = "y"}, tensor<4xf32>, index, index)
-// CHECK:         linalg.yield
 // CHECK-DAG:     %[[N:.*]] = tensor.dim %[[X]], %c0
 // CHECK-DAG:     %[[M:.*]] = tensor.dim %[[X]], %c1
+// CHECK:         linalg.yield
 // CHECK:         return %{{.*}}, %{{.*}}, %[[M]], %[[N]] :
 func.func @sizes(%x: tensor<?x?xf32>, %z: tensor<4xf32>) -> (tensor<?x?xf32> {onnx.name = "y"}, tensor<4xf32>) {
   %c0 = arith.constant 0 : index
