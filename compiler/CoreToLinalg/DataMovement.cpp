@@ -223,7 +223,13 @@ Value LinalgBuilder::pad(Value x, Value scalar, const Sizes &low, const Sizes &h
     padded.push_back(sum(sum(spread, low[axis]), high[axis]));
     steps.push_back(b.getIndexAttr(step));
   }
-  return tensor::InsertSliceOp::create(b, loc, x, filled(scalarOf(scalar), padded), low, sizes, steps);
+  return insert(x, filled(scalarOf(scalar), padded), low, sizes, steps);
+}
+
+Value LinalgBuilder::insert(Value x, Value into, const Sizes &starts, const Sizes &sizes, const Sizes &steps) {
+  if (llvm::is_contained(cast<RankedTensorType>(x.getType()).getShape(), 0)) // no place is inside of nothing
+    return into;
+  return tensor::InsertSliceOp::create(b, loc, x, into, starts, sizes, steps);
 }
 
 Value LinalgBuilder::concat(ArrayRef<Value> values, int64_t axis, RankedTensorType type) {
@@ -239,7 +245,7 @@ Value LinalgBuilder::concat(ArrayRef<Value> values, int64_t axis, RankedTensorTy
   Sizes starts(type.getRank(), b.getIndexAttr(0)), ones(type.getRank(), b.getIndexAttr(1));
   for (Value value : values) {
     Sizes part = sizesOf(value);
-    result = tensor::InsertSliceOp::create(b, loc, value, result, starts, part, ones);
+    result = insert(value, result, starts, part, ones);
     starts[axis] = sum(starts[axis], part[axis]);
   }
   return result;

@@ -29,6 +29,8 @@ struct LinalgBuilder {
   Value slice(Value x, const Sizes &starts, const Sizes &sizes, Ints strides);
   Value reverse(Value x, Ints axes);
   Value pad(Value x, Value scalar, const Sizes &low, const Sizes &high, Ints interior);
+  /// x in a box of `into`; `into` itself if x has no elements.
+  Value insert(Value x, Value into, const Sizes &starts, const Sizes &sizes, const Sizes &steps);
   Value concat(llvm::ArrayRef<Value> values, int64_t axis, mlir::RankedTensorType type);
   Value iota(const Sizes &sizes, int64_t axis, Type element);
 

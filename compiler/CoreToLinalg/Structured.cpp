@@ -105,8 +105,8 @@ Value LinalgBuilder::windowReduce(Reduction kind, Value x, Ints size, Ints strid
     Sizes from = sizesOf(x);
     for (int64_t axis = 0; axis < rank; ++axis)
       padded.push_back(sum(from[axis], b.getIndexAttr(padLow[axis] + padHigh[axis])));
-    x = tensor::InsertSliceOp::create(b, loc, x, filled(neutralScalar(*this, kind, element), padded),
-                                      attributes(padLow), from, Sizes(rank, b.getIndexAttr(1)));
+    x = insert(x, filled(neutralScalar(*this, kind, element), padded), attributes(padLow), from,
+               Sizes(rank, b.getIndexAttr(1)));
   }
   // Loops: the result's dimensions, then the windows' of more than one element.
   SmallVector<int64_t> windows;
