@@ -6,7 +6,7 @@ import graph
 import operators
 import pytest
 
-MODELS, ATTEMPTS = 2, 40
+MODELS, ATTEMPTS = 1, 40
 # Of one operator in one model.
 MISFITS_MAX = 40
 
