@@ -11,6 +11,10 @@ MODELS, ATTEMPTS = 1, 40
 MISFITS_MAX = 40
 
 
+# These want sizes that are known when they are compiled, and say so: no run has to check them.
+STATIC = {("", "DeformConv")}
+
+
 def models(key):
     """Deterministic: the first models that the references run."""
     made = 0
@@ -30,7 +34,7 @@ def models(key):
 @pytest.mark.slow
 @pytest.mark.parametrize("key", [pytest.param(key, id="-".join(filter(None, key))) for key in operators.OPERATORS])
 def test_sizes(key, tmp_path):
-    checked, said = 0, []
+    checked, said, refused = 0, [], []
     for built in models(key):
         checker = check.Checker(built.model(), tmp_path)
         different = list(check.misfits(built))
@@ -39,8 +43,12 @@ def test_sizes(key, tmp_path):
             shapes = ", ".join(f"{name}{list(array.shape)}" for name, array in finding.feeds.items())
             said.append(f"opset {built.opset}, {shapes}: {finding.kind}: {finding.message}")
         checked += checker.refused is None
+        refused.append(checker.refused or "")
     assert not said, "\n".join(said)
-    assert checked, "the compiler refuses every model"
+    if key in STATIC:
+        assert all("of dynamic shape" in message and "is not supported" in message for message in refused), refused
+    else:
+        assert checked, refused
 
 
 def test_every_operator(mlc):
