@@ -132,10 +132,13 @@ static bool isNotBelowZero(Value x, int depth = 8) {
           llvm::all_of(op->getOperands(), isOperand));
 }
 
-Ratio FloatSizes::toIndex(const Ratio &x) {
+std::optional<Ratio> FloatSizes::toIndex(const Ratio &x) {
   core::ScalarBuilder s{b.builder, b.loc, type};
   Value number = of(x);
   double most = double(int64_t(1) << 62);
+  FloatAttr constant;
+  if (matchPattern(number, m_Constant(&constant)) && !(std::abs(constant.getValueAsDouble()) <= most))
+    return std::nullopt;
   Value least = s.constant(isNotBelowZero(number) ? 0 : -most);
   Value low = of(folded(b, s.make<arith::MaxNumFOp>(number, least)));
   Value held = of(folded(b, s.make<arith::MinNumFOp>(low, s.constant(most))));

@@ -22,8 +22,9 @@ struct FloatSizes {
   std::optional<Ratio> unary(llvm::StringRef op, const Ratio &x);
   std::optional<Ratio> binary(llvm::StringRef op, const Ratio &x, const Ratio &y);
   Ratio select(mlir::Value condition, const Ratio &x, const Ratio &y);
-  /// Rounds towards 0; what 64 bits do not hold becomes +-2^62, NaN the least value that the others can have: 0 or -2^62.
-  Ratio toIndex(const Ratio &x);
+  /// Rounds towards 0; what 64 bits do not hold becomes +-2^62, NaN the least value that the others can have: 0 or -2^62. Of a constant
+  /// only what is no size changes so, and it is data: nullopt.
+  std::optional<Ratio> toIndex(const Ratio &x);
 };
 
 } // namespace mlc::decompose

@@ -62,9 +62,17 @@ def operators(name):
                            *signed], True) + binary([*NUMBERS, *INTEGERS, *shifts], True))
 
 
-def model_of(name):
+def few_of(name):
+    """So few that the compiler would follow them as sizes (kFloatSizesMax), which are no size, though."""
     x = edges(name)
-    few = x if name != "float64" else x[:40]
+    if name not in FLOATS:
+        return np.concatenate([x[:8], x[8:][-8:]])
+    return np.array([0, -0.0, np.nan, np.inf, -np.inf, 2.5, -1.5, 256, 65536, 2**63, -2**63, 2**64, 1e30, -1e30], np.float64).astype(x.dtype)
+
+
+def model_of(name, is_few):
+    x = few_of(name) if is_few else edges(name)
+    few = x[-4:] if is_few else x if name != "float64" else x[:40]
     feeds = {"x": x, "a": np.repeat(few, few.size), "b": np.tile(few, few.size)}
     element = helper.np_dtype_to_tensor_dtype(np.dtype(TYPES[name]))
     nodes, outputs = [], []
@@ -102,9 +110,10 @@ def differences(run, folded, exact, dtype):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("is_few", [False, True])
 @pytest.mark.parametrize("name", list(TYPES))
-def test_equal(mlc, tmp_path, name):
-    model, feeds = model_of(name)
+def test_equal(mlc, tmp_path, name, is_few):
+    model, feeds = model_of(name, is_few)
     onnx.save(model, tmp_path / "m.onnx")
     core = subprocess.run([mlc, "compile", tmp_path / "m.onnx", "--emit=core"], capture_output=True, text=True, check=True).stdout
     constants = set(re.findall(r"(%[\w]+) = core.constant", core))

@@ -69,7 +69,7 @@ class Checker:
             self.findings.append(Finding("refused", error.first, feeds))
 
     def needs_element(self):
-        return any(node.op_type in NEEDS_ELEMENT for node in self.model.graph.node) and re.search("is empty|is 0", self.refused)
+        return any(node.op_type in NEEDS_ELEMENT for node in self.model.graph.node) and re.search("is empty|is 0|size 0", self.refused)
 
 
 def in_children(function, all_feeds):

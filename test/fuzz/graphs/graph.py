@@ -198,7 +198,7 @@ class Graph:
 
     def existing(self, dtype=None, rank_min=0):
         """A result that is there already, or nothing."""
-        fitting = [value for value in self.values if dtype in (None, value.dtype) and len(value.shape) >= rank_min]
+        fitting = [value for value in self.values if (dtype is None or value.dtype == dtype) and len(value.shape) >= rank_min]
         return self.chooser.of(fitting) if fitting and not self.style.open_all and self.flag() else None
 
     def some(self, dtype, low=1, high=3):

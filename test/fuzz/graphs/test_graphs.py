@@ -9,7 +9,7 @@ import numpy as np
 import operators
 import pytest
 
-SEARCHES, EXAMPLES, SECONDS = 3, 40, 15
+SEARCHES, EXAMPLES, SECONDS = 3, 30, 300  # the time is for a machine that is stuck: the models are the same on all
 
 
 @pytest.mark.slow
