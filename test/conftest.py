@@ -13,6 +13,23 @@ sys.dont_write_bytecode = True
 import mlc_backend  # noqa: E402
 
 
+def pytest_addoption(parser):
+    parser.addoption("--sample", type=int, metavar="N", help="at most N cases of each test function, spread over its parameters")
+
+
+def pytest_collection_modifyitems(config, items):
+    """What `--sample` leaves out is deselected; without parameters a function is one case."""
+    most = config.getoption("--sample")
+    if not most:
+        return
+    functions = {}
+    for item in items:
+        functions.setdefault((item.path, item.originalname), []).append(item)
+    kept = {case for cases in functions.values() for case in cases[::-(-len(cases) // most)]}
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: full-size networks and long fuzzing; `tools/test fast` leaves them out")
 

@@ -23,8 +23,8 @@ def suites(fast):
                    "--output-junit", "{junit}"]
     yield "lit", [str(ROOT / ".venv/bin/lit"), "-v", "-j", JOBS, "--xunit-xml-output", "{junit}", "test"]
     yield "programs", [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junit-xml", "{junit}", "test",
-                       *(["-m", "not slow"] if fast else [])]
-    yield "conformance", ["test/onnx/run", "--junit", "{junit}", *(["--sample", "12"] if fast else [])]
+                       "-n", JOBS, "--dist", "worksteal", *(["-m", "not slow", "--sample", "2"] if fast else [])]
+    yield "conformance", ["test/onnx/run", "--junit", "{junit}", *(["--sample", "24"] if fast else [])]
 
 
 def count(junit, returncode):

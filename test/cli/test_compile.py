@@ -191,6 +191,7 @@ def chain_of_kernels(path, count, last="Relu"):
     return path
 
 
+@pytest.mark.slow
 def test_progress_on_a_terminal(mlc, tmp_path):
     """One line, rewritten in place and gone at the end; nothing with --quiet, nothing without a terminal."""
     model = chain_of_kernels(tmp_path / "chain.onnx", 300)

@@ -90,6 +90,7 @@ def test_works_again(both):
                 np.testing.assert_array_equal(gpu.run({"x": x, "i": indices})["y"], x[indices])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_wrong_label(compiled, driver, root, tmp_path, optimizer):
     """A step with a wrong label leaves parameters and optimizer state as they were, bit for bit."""

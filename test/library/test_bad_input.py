@@ -245,6 +245,7 @@ def test_workspace_overflow(outer, n, m):
     assert call() == ("invalid argument", TOO_LARGE.format(n, m))
 
 
+@pytest.mark.slow
 def test_workspace_without_overflow(outer):
     """As much as 64 bits hold is a question of memory, and a size of zero needs none, whatever the other is."""
     data = np.zeros(16, np.float32)

@@ -287,6 +287,7 @@ def save_large(folder):
     return x, y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--weights=large.weights"]], ids=["inside", "beside"])
 def test_memory_of_compilation(mlc, mlp, tmp_path, options):
     """Under twice the weights, and what compiling a small model takes."""

@@ -345,6 +345,7 @@ def rules(root):
     return {rule for mnemonic in named for rule in ([f"{mnemonic} {kind}" for kind in KINDS[mnemonic]] if mnemonic in KINDS else [mnemonic])}
 
 
+@pytest.mark.slow
 def test_every_rule_has_a_case(root, gradients):
     """Looked up in the compiled models: the operations between a weight and the result."""
     found, wanted = set().union(*[gradients(group).operations() for group in GROUPS]), rules(root)
