@@ -122,8 +122,11 @@ Value LinalgBuilder::reshape(Value x, const Sizes &sizes) {
     return x;
   if (type.getRank() == 0 && target.hasStaticShape())
     return tensor::ExpandShapeOp::create(b, loc, target, x, ArrayRef<ReassociationIndices>{});
-  if (target.getRank() == 0)
-    return tensor::CollapseShapeOp::create(b, loc, target, x, ArrayRef<ReassociationIndices>{});
+  if (target.getRank() == 0) { // one element: every size is 1, also one that the type leaves open
+    auto one = RankedTensorType::get(SmallVector<int64_t>(type.getRank(), 1), type.getElementType());
+    Value known = one == type ? Value(x) : tensor::CastOp::create(b, loc, one, x);
+    return tensor::CollapseShapeOp::create(b, loc, target, known, ArrayRef<ReassociationIndices>{});
+  }
   if (differInKnowledge(type, target) && !llvm::is_contained(shape, 0) && !llvm::is_contained(type.getShape(), 0))
     return tensor::CastOp::create(b, loc, target, x);
   if (target.hasStaticShape() && llvm::is_contained(shape, 0))

@@ -96,7 +96,8 @@ def fuzz(fuzzer, make_seeds, folder, seconds):
     seeds = folder / "seeds"
     seeds.mkdir()
     make_seeds(seeds)
-    done = subprocess.run([str(fuzzer), f"-max_total_time={seconds}", f"-artifact_prefix={folder}/", *LIMITS, str(seeds)],
+    # `timeout` forks from a small process: the largest memory of a process counts what its parent's held when it forked.
+    done = subprocess.run(["timeout", str(seconds + 300), str(fuzzer), f"-max_total_time={seconds}", f"-artifact_prefix={folder}/", *LIMITS, str(seeds)],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           errors="replace", timeout=seconds + 300, check=False)
     assert done.returncode == 0, f"the input is kept in {folder}\n{done.stdout[-4000:]}"
