@@ -362,7 +362,7 @@ static Values expand(Node &n, CoreBuilder &b) {
         return failure();
     } else if (from || !wanted) { // the target is 1 or the size, or the size is 1
       // A target without a bound is no size to plan memory for: it stretches nothing.
-      OpFoldResult size = core::isBounded(to) ? b.broadcastSize(own[i], to) : own[i];
+      OpFoldResult size = core::isReadFromData(to) ? own[i] : b.broadcastSize(own[i], to);
       Value isOne = b.indexCompare(arith::CmpIPredicate::eq, to, b.builder.getIndexAttr(1)),
             isAll = b.indexCompare(arith::CmpIPredicate::eq, to, size);
       b.require(b.builder.createOrFold<arith::OrIOp>(b.loc, isOne, isAll), "size %d cannot be expanded to %d", own[i],

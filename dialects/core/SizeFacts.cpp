@@ -80,20 +80,20 @@ bool isAtMost(OpFoldResult x, int64_t bound, int depth) {
   return isa<BoundedSizeOp>(op) && isSo(1);
 }
 
-bool isBounded(OpFoldResult x, int depth) {
+bool isReadFromData(OpFoldResult x, int depth) {
   if (getConstantIntValue(x))
-    return true;
-  Operation *op = cast<Value>(x).getDefiningOp();
-  if (!op || depth == 0)
     return false;
-  if (isa<tensor::DimOp, BoundedSizeOp>(op) || op->hasTrait<OpTrait::ConstantLike>())
+  Operation *op = cast<Value>(x).getDefiningOp();
+  if (!op || depth == 0 || isa<tensor::DimOp, BoundedSizeOp>(op))
+    return false;
+  if (isa<tensor::ExtractOp>(op))
     return true;
-  auto isSo = [&](Value operand) { return isBounded(operand, depth - 1); };
+  auto isSo = [&](Value operand) { return isReadFromData(operand, depth - 1); };
   if (isa<arith::MinSIOp, arith::MinUIOp>(op))
-    return llvm::any_of(op->getOperands(), isSo);
+    return llvm::all_of(op->getOperands(), isSo);
   if (isa<arith::SelectOp>(op))
-    return llvm::all_of(op->getOperands().drop_front(), isSo);
-  return isa<arith::ArithDialect>(op->getDialect()) && llvm::all_of(op->getOperands(), isSo);
+    return llvm::any_of(op->getOperands().drop_front(), isSo);
+  return llvm::any_of(op->getOperands(), isSo);
 }
 
 } // namespace mlc::core

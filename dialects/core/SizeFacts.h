@@ -20,8 +20,8 @@ bool isNonNegative(mlir::OpFoldResult x, int depth = 8);
 /// Not above `bound`: constants, and minima that have one.
 bool isAtMost(mlir::OpFoldResult x, int64_t bound, int depth = 8);
 
-/// Follows from constants and dimensions, or is clamped by what does: there is a bound before any element is read.
-bool isBounded(mlir::OpFoldResult x, int depth = 8);
+/// An element of a tensor without a bound, or computed from one: no memory can be planned for such a size.
+bool isReadFromData(mlir::OpFoldResult x, int depth = 8);
 
 } // namespace mlc::core
 #endif

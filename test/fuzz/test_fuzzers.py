@@ -97,9 +97,9 @@ def fuzz(fuzzer, make_seeds, folder, seconds):
     seeds.mkdir()
     make_seeds(seeds)
     # `timeout` forks from a small process: the largest memory of a process counts what its parent's held when it forked.
-    done = subprocess.run(["timeout", str(seconds + 300), str(fuzzer), f"-max_total_time={seconds}", f"-artifact_prefix={folder}/", *LIMITS, str(seeds)],
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors="replace", timeout=seconds + 300, check=False)
+    done = subprocess.run(["timeout", str(seconds + 300), str(fuzzer), f"-max_total_time={seconds}", f"-artifact_prefix={folder}/",
+                           *LIMITS, str(seeds)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace", check=False)
     assert done.returncode == 0, f"the input is kept in {folder}\n{done.stdout[-4000:]}"
     runs = int(re.search(r"stat::number_of_executed_units: *(\d+)", done.stdout)[1])
     assert runs > len(list(seeds.iterdir())) + seconds, f"only {runs} runs"

@@ -128,6 +128,31 @@ def test_expand(compiled, tmp_path):
     model.refuses("Expand", "4", "5", x=random(3, 4), z=random(1, 3, 5))
 
 
+def test_expand_to_what_is_read(compiled, tmp_path):
+    """A target without a bound is no size to plan memory for: it must be the size, or 1."""
+    model = Model(compiled, tmp_path, [NODE("Expand", ["x", "s"], ["y"])], {"x": ["n", 2], "s": ("int64", [2])})
+    for target in [(3, 2), (1, 2), (3, 1)]:
+        model.check(x=random(3, 2), s=np.array(target))
+    model.refuses("Expand_0", "size 3", "5", x=random(3, 2), s=np.array([5, 2]))
+    model.refuses("Expand_0", "size 1", "5", x=random(1, 2), s=np.array([5, 2]))
+
+
+def test_expand_to_a_computed_size(compiled, tmp_path):
+    """A size that follows from another by floating point has a bound, and stretches."""
+    model = Model(compiled, tmp_path, [NODE("Shape", ["z"], ["d"]), NODE("Cast", ["d"], ["f"], to=T.FLOAT), NODE("Mul", ["f", "h"], ["g"]),
+                                       NODE("Floor", ["g"], ["r"]), NODE("Cast", ["r"], ["s"], to=T.INT64), NODE("Expand", ["x", "s"], ["y"])],
+                  {"x": ["n"], "z": ["m"]}, {"h": np.array([0.5], np.float32)})
+    for rows, others in [(1, 7), (3, 6), (1, 2)]:
+        model.check(x=random(rows), z=random(others))
+
+
+def test_squeeze_to_a_scalar(compiled, tmp_path):
+    model = Model(compiled, tmp_path, [NODE("Squeeze", ["x", "a"], ["y"])], {"x": ["m", "n"]}, {"a": [0, 1]})
+    model.check(x=random(1, 1))
+    model.refuses("Squeeze_0", "2", x=random(2, 1))
+    model.refuses("Squeeze_0", "0", x=random(1, 0))
+
+
 @pytest.mark.parametrize("batch", [1, 2, 3, 7])
 @pytest.mark.parametrize("tail", [[NODE("Softmax", ["r"], ["y"])], [NODE("LayerNormalization", ["r", "g"], ["y"])],
                                   [NODE("ReduceMean", ["r"], ["y"], axes=[1], keepdims=0)], [NODE("Gemm", ["r", "w"], ["y"])]],
