@@ -136,7 +136,8 @@ SizeBounds::Interval SizeBounds::ofDim(Operation *op) {
       .Case([&](memref::CollapseShapeOp view) {
         OpBuilder here(dim);
         Value product = arith::ConstantIndexOp::create(here, loc, 1);
-        for (int64_t inner : view.getReassociationIndices()[*axis])
+        ReassociationIndices collapsed = view.getReassociationIndices()[*axis]; // of a temporary
+        for (int64_t inner : collapsed)
           product = arith::MulIOp::create(here, loc, product, dimOf(view.getSrc(), inner));
         return of(product);
       })

@@ -153,6 +153,13 @@ def test_squeeze_to_a_scalar(compiled, tmp_path):
     model.refuses("Squeeze_0", "0", x=random(1, 0))
 
 
+def test_a_count_behind_a_view(compiled, tmp_path):
+    """Memory is planned for the size of a view of a view."""
+    model = Model(compiled, tmp_path, [NODE("Squeeze", ["x", "a"], ["s"]), NODE("NonZero", ["s"], ["y"])], {"x": [1, 1, 1, "n"]}, {"a": [2]})
+    for size in (1, 2, 5, 0):
+        model.check(x=random(1, 1, 1, size))
+
+
 @pytest.mark.parametrize("batch", [1, 2, 3, 7])
 @pytest.mark.parametrize("tail", [[NODE("Softmax", ["r"], ["y"])], [NODE("LayerNormalization", ["r", "g"], ["y"])],
                                   [NODE("ReduceMean", ["r"], ["y"], axes=[1], keepdims=0)], [NODE("Gemm", ["r", "w"], ["y"])]],

@@ -85,6 +85,9 @@ def window(g, sizes, spatial, dilated=True):
                 raise Reject("a window larger than the image")
     if mode.startswith("SAME") and any(dilation > 1 for dilation in dilations):
         raise Reject("references differ")
+    if mode.startswith("SAME") and any((size - 1) // stride * stride + extent < size for size, stride, extent
+                                       in zip(spatial, attributes["strides"], extents)):
+        raise Reject("padding below zero: the reference evaluator crops, ONNX Runtime refuses")
     return attributes
 
 
