@@ -338,13 +338,15 @@ private:
     }
   }
 
+  /// Core ops that nothing uses stay, until CheckSizes has seen what they assume: the sizes of an operand that was folded away, or of a
+  /// node of which only the shape is used.
   void eraseNodes(Block &body) {
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body))) {
       if (op.hasTrait<OpTrait::IsTerminator>())
         continue;
       if (isa<onnx::NodeOp>(op))
         op.dropAllUses();
-      if (isa<onnx::NodeOp, onnx::AbsentOp>(op) || isOpTriviallyDead(&op))
+      if (isa<onnx::NodeOp, onnx::AbsentOp>(op) || (isOpTriviallyDead(&op) && !isa<core::CoreDialect>(op.getDialect())))
         op.erase();
     }
   }

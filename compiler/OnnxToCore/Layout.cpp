@@ -254,6 +254,11 @@ static Values concatAlong(Node &n, CoreBuilder &b, int64_t axisAbsent, bool isRe
                    "sizes of dimension {0} differ: {1} and {2}", d, first[d], shape[d]))
         return failure();
   }
+  bool someVanish = llvm::any_of(inputs, [&](Value v) { return CoreBuilder::typeOf(v).getDimSize(*axis) == 0; });
+  for (Value v : inputs) // of a part that vanishes no later check would know
+    for (int64_t d = 0; someVanish && d < rank; ++d)
+      if (d != *axis && !n.sameSize(b.dim(inputs[0], d), b.dim(v, d), "sizes of the parts"))
+        return failure();
   return inputs.size() == 1 ? b.expr(inputs[0]) : b.concat(inputs, *axis);
 }
 static Values concatDefault(Node &n, CoreBuilder &b) { return concatAlong(n, b, 1, false); }

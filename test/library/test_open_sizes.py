@@ -267,3 +267,19 @@ def test_a_carried_value_that_shrinks_is_refused(mlc, tmp_path):
     onnx.save(model, tmp_path / "model.onnx")
     result = subprocess.run([mlc, "compile", tmp_path / "model.onnx", "-o", tmp_path / "model.so"], capture_output=True, text=True, check=False)
     assert result.returncode == 2 and "shrinks" in result.stderr and "changes the size of dimension 0" in result.stderr
+
+
+@pytest.mark.parametrize("nodes, inputs, constants", [
+    ([NODE("Where", ["c", "x", "y2"], ["y"])], {"x": ["n"], "y2": [2]}, {"c": np.zeros(2, bool)}),
+    ([NODE("And", ["b", "c"], ["y"])], {"b": ("bool", ["n"])}, {"c": np.zeros(2, bool)}),
+    ([NODE("PRelu", ["c", "x"], ["y"])], {"x": [1, "n"]}, {"c": np.ones((3, 2), np.float32)}),
+    ([NODE("Concat", ["none", "x"], ["y"], axis=0)], {"none": [0, 2], "x": [3, "n"]}, {}),
+    ([NODE("Concat", ["two", "x"], ["c"], axis=0), NODE("Shape", ["c"], ["y"])], {"two": [1, 2], "x": [3, "n"]}, {}),
+], ids=["where-never", "and-false", "prelu-of-positive", "concat-of-nothing", "shape-only"])
+def test_what_is_folded_away_has_to_fit(compiled, tmp_path, nodes, inputs, constants):
+    model = Model(compiled, tmp_path, nodes, inputs, constants)
+    def feeds(n):
+        sizes = {name: [n if size == "n" else size for size in (value[1] if isinstance(value, tuple) else value)] for name, value in inputs.items()}
+        return {name: random(*size) > 0 if name == "b" else random(*size) for name, size in sizes.items()}
+    model.check(**feeds(2))
+    model.refuses(nodes[0].op_type, "3", "2", **feeds(3))

@@ -74,6 +74,18 @@ class LRN(OpRun):
         return ((x / (bias + alpha / size * sums) ** beta).astype(x.dtype),)
 
 
+class BatchNormalization(OpRun):
+    """Before opset 14, when a node with one result was inference; the reference evaluator updates the statistics first."""
+
+    op_domain = ""
+
+    def _run(self, x, scale, bias, mean, variance, epsilon=1e-5, is_test=None, momentum=None, spatial=None):
+        def per_channel(values):
+            return values.reshape(-1, *(1,) * (x.ndim - 2))
+        y = per_channel(scale) * (x - per_channel(mean)) / np.sqrt(per_channel(variance) + epsilon) + per_channel(bias)
+        return (y.astype(x.dtype),)
+
+
 class Node:
     """One node, run by the reference evaluator, or by ONNX Runtime where that has no such operator."""
 
@@ -119,7 +131,7 @@ class Node:
     def reference(self, feeds):
         if has_one_reference(self.node):
             raise NotImplementedError(self.node.op_type)
-        return ReferenceEvaluator(self.model(feeds), new_ops=[LRN])
+        return ReferenceEvaluator(self.model(feeds), new_ops=[LRN] if self.opset >= 14 else [LRN, BatchNormalization])
 
 
 def has_one_reference(node):
