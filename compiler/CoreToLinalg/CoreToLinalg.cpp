@@ -182,7 +182,33 @@ private:
                         isUnsigned(elementOf(op->getOperand(0)));
     if (isUnsignedOp && isa<ScanOp, SortOp, SortRowsOp, ScatterNdOp, ScatterElementsOp>(op))
       clone->setAttr("is_unsigned", builder.getUnitAttr());
+    if (sumsInMemory(op))
+      accumulateWide(op, clone);
     return success();
+  }
+
+  /// Running sums, and those of a scatter, which are in the result's memory while they grow.
+  static bool sumsInMemory(Operation *op) {
+    auto sums = [](Reduction kind) { return kind == Reduction::Sum || kind == Reduction::Prod; };
+    return TypeSwitch<Operation *, bool>(op)
+        .Case<ScanOp>([&](ScanOp o) { return sums(o.getKind()); })
+        .Case<ScatterNdOp, ScatterElementsOp>([&](auto o) { return sums(o.getReduction()); })
+        .Default(false);
+  }
+
+  /// Sums of halves in float32, rounded once.
+  void accumulateWide(Operation *op, Operation *clone) {
+    Type element = elementOf(op->getResult(0)), accumulator = accumulatorOf(element);
+    if (accumulator == element)
+      return;
+    builder.setInsertionPoint(clone);
+    for (OpOperand &operand : clone->getOpOperands())
+      if (auto type = dyn_cast<RankedTensorType>(operand.get().getType()); type && type.getElementType() == element)
+        operand.set(l.convert(operand.get(), element, accumulator));
+    Value sum = clone->getResult(0);
+    sum.setType(cast<RankedTensorType>(sum.getType()).clone(accumulator));
+    builder.setInsertionPointAfter(clone);
+    mapping.map(op->getResult(0), l.convert(sum, accumulator, element));
   }
 
   static Type elementOf(Value value) { return cast<RankedTensorType>(value.getType()).getElementType(); }

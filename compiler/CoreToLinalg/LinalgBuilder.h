@@ -21,6 +21,8 @@ struct LinalgBuilder {
 
   // Pointwise.cpp
   Value pointwise(llvm::ArrayRef<Value> operands, mlir::RankedTensorType type, Body body);
+  /// The tensor with its elements converted; `from` and `to` are core's types.
+  Value convert(Value x, mlir::Type from, mlir::Type to);
 
   // DataMovement.cpp
   Value broadcast(Value x, Ints axes, const Sizes &sizes, Ints single = {});

@@ -16,13 +16,12 @@ static AffineMap leadingLoops(OpBuilder &b, int64_t loops, int64_t count) {
   return count == 0 ? AffineMap::get(loops, 0, b.getContext()) : b.getMultiDimIdentityMap(loops).getMajorSubMap(count);
 }
 
-/// The tensor with its elements converted; `from` and `to` are core's types.
-static Value castTensor(LinalgBuilder &l, Value x, Type from, Type to) {
+Value LinalgBuilder::convert(Value x, Type from, Type to) {
   if (from == to)
     return x;
   auto type = cast<RankedTensorType>(x.getType());
-  return l.pointwise({x}, RankedTensorType::get(type.getShape(), signless(to)),
-                     [&](OpBuilder &b, Location loc, ValueRange v) { return castTo(b, loc, v[0], from, to); });
+  return pointwise({x}, RankedTensorType::get(type.getShape(), signless(to)),
+                   [&](OpBuilder &nested, Location l, ValueRange v) { return castTo(nested, l, v[0], from, to); });
 }
 
 static Value neutralScalar(LinalgBuilder &l, Reduction kind, Type element) {
@@ -51,7 +50,7 @@ Value LinalgBuilder::reduce(Reduction kind, Value x, Ints axes, Type element) {
                                       nested, l, ScalarBuilder{nested, l, accumulator}.combine(kind, v[1], value));
                                 })
           .getResult(0);
-  return castTensor(*this, sum, accumulator, element);
+  return convert(sum, accumulator, element);
 }
 
 Value LinalgBuilder::argReduce(bool isMax, Value x, int64_t axis, bool last, Type element) {
@@ -151,7 +150,7 @@ Value LinalgBuilder::windowReduce(Reduction kind, Value x, Ints size, Ints strid
                                       nested, l, ScalarBuilder{nested, l, accumulator}.combine(kind, v[2], value));
                                 })
           .getResult(0);
-  return castTensor(*this, result, accumulator, element);
+  return convert(result, accumulator, element);
 }
 
 /// acc + x * y
@@ -199,7 +198,7 @@ Value LinalgBuilder::dot(DotOp op, Value x, Value y) {
                     linalg::YieldOp::create(nested, l, multiplyAdd(nested, l, v, xElement, yElement, accumulator));
                   })
                   .getResult(0);
-  return castTensor(*this, sum, accumulator, result);
+  return convert(sum, accumulator, result);
 }
 
 Value LinalgBuilder::conv(ConvOp op, Value x, Value y) {
@@ -332,5 +331,5 @@ Value LinalgBuilder::conv(ConvOp op, Value x, Value y) {
     merged[groupAxis] = b.getIndexAttr(outputs);
     sum = reshape(sum, merged);
   }
-  return castTensor(*this, sum, accumulator, element);
+  return convert(sum, accumulator, element);
 }

@@ -68,8 +68,10 @@ static std::optional<Expr> normalizedLast(Node &n, Expr x, int64_t gamma, bool i
   Type element = CoreBuilder::elementOf(x);
   int64_t last = CoreBuilder::rankOf(x) - 1;
   Expr wide = convert(b, x, accumulatorOf(element));
-  auto scale = n.ranked(gamma, 1, 1, "gamma") && n.sameElement({x, n.in(gamma)}) ? n.broadcastTo(n.in(gamma), b.dims(x))
-                                                                                 : std::nullopt;
+  if (!n.ranked(gamma, 1, 1, "gamma") || !n.sameElement({x, n.in(gamma)}) ||
+      !n.sameSize(b.dim(n.in(gamma), 0), b.dim(x, last), "sizes of gamma and of the last dimension"))
+    return std::nullopt;
+  auto scale = n.broadcastTo(n.in(gamma), b.dims(x));
   if (!scale)
     return std::nullopt;
   Expr y = isCentred ? standardized(wide, moments(wide, {last}), epsilon) : overRootMeanSquare(wide, {last}, epsilon);
@@ -79,7 +81,8 @@ static std::optional<Expr> normalizedLast(Node &n, Expr x, int64_t gamma, bool i
 
 /// Normalizes input + skip + bias. Results: y, mean and deviation (of training alone), the sum.
 static Values skipNormalization(Node &n, bool isCentred) {
-  if (!n.ranked(0, 2, 3, "the input"))
+  if (!n.ranked(0, 2, 3, "the input") || !n.ranked(1, 1, 3, "what is skipped") ||
+      !n.sameSize(n.b.dim(n.in(0), n.rank(0) - 1), n.b.dim(n.in(1), n.rank(1) - 1), "last sizes of both inputs"))
     return failure();
   auto sum = plus(n, n.in(0), 1);
   if (sum)
@@ -116,6 +119,7 @@ static Values embedLayerNormalization(Node &n, CoreBuilder &b) {
   positions = n.broadcastTo(*positions, b.dims(*sum));
   if (!positions)
     return failure();
+  sizes = b.dims(*sum);
   sum = *sum + *positions;
   if (n.has(Segments) != n.has(SegmentTable))
     return n.fail("segment ids and their table must come together");
@@ -123,9 +127,9 @@ static Values embedLayerNormalization(Node &n, CoreBuilder &b) {
     auto segments = rowsOf(n, SegmentTable, Segments);
     if (!segments || !n.sameElement({*sum, *segments}))
       return failure();
-    segments = n.broadcastTo(*segments, b.dims(*sum));
-    if (!segments)
-      return failure();
+    for (int64_t i = 0; i < 3; ++i)
+      if (!n.sameSize(sizes[i], b.dim(*segments, i), "sizes of words and segments"))
+        return failure();
     sum = *sum + *segments;
   }
   auto y = normalizedLast(n, *sum, Gamma, /*isCentred=*/true);

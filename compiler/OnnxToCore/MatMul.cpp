@@ -231,6 +231,15 @@ static Values einsum(Node &n, CoreBuilder &b) {
       for (auto [k, other] : llvm::enumerate(term))
         if (c == other && !n.sameSize(b.dim(inputs[i], d), b.dim(inputs[i], k), "sizes of a repeated label"))
           return failure();
+  // One product, or one sum, is rounded once; what several make is rounded at the end.
+  bool isOne = inputs.size() == 1;
+  if (inputs.size() == 2)
+    isOne = llvm::all_of(terms[0] + terms[1], [&, &terms = terms, &result = result](char c) {
+      return llvm::is_contained(result, c) || (llvm::is_contained(terms[0], c) && llvm::is_contained(terms[1], c));
+    });
+  if (!isOne)
+    for (Value &v : inputs)
+      v = widened(b, v);
   Labelled total = takeDiagonals(b, {b.expr(inputs[0]), terms[0]});
   for (size_t i = 1; i < inputs.size(); ++i) {
     std::string needed = result;
@@ -241,7 +250,7 @@ static Values einsum(Node &n, CoreBuilder &b) {
       return failure();
     total = *next;
   }
-  return permuted(b, sumOut(b, total, result), result).x;
+  return convert(b, permuted(b, sumOut(b, total, result), result).x, n.element(0));
 }
 
 // ---- Det ----------------------------------------------------------------------------------------------------------------

@@ -34,10 +34,15 @@ static bool usedOnlyBy(Operation *producer, Operation *consumer) {
   return llvm::all_of(producer->getUsers(), [&](Operation *user) { return user == consumer; });
 }
 
+static bool readsInits(linalg::GenericOp op) {
+  return llvm::any_of(op.getDpsInitsMutable(), [&](OpOperand &init) { return op.payloadUsesValueFromOperand(&init); });
+}
+
 static bool mayFuse(OpOperand *operand) {
   auto producer = operand->get().getDefiningOp<linalg::GenericOp>();
   auto consumer = dyn_cast<linalg::GenericOp>(operand->getOwner());
-  if (!producer || !consumer || !consumer.isDpsInput(operand) || producer.getNumReductionLoops() > 0)
+  if (!producer || !consumer || !consumer.isDpsInput(operand) || producer.getNumReductionLoops() > 0 ||
+      readsInits(producer))
     return false;
   AffineMap map = consumer.getMatchingIndexingMap(operand);
   if (!map.isProjectedPermutation())
@@ -88,11 +93,38 @@ struct DropEmpty : OpInterfaceRewritePattern<linalg::LinalgOp> {
   }
 };
 
+/// A contraction without a reduction loop (an outer product, a window of one element) adds to its destination once: the destination is
+/// an operand like the others, and what is computed no accumulation. Fused into another op, the result is no memory that would hold it.
+struct ReadInitAsInput : OpRewritePattern<linalg::GenericOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(linalg::GenericOp op, PatternRewriter &b) const override {
+    if (op.getNumReductionLoops() > 0 || op.getNumDpsInits() != 1 || !readsInits(op))
+      return b.notifyMatchFailure(op, "accumulates, or reads no destination");
+    Value init = op.getDpsInits()[0];
+    SmallVector<Value> inputs = op.getDpsInputs();
+    SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+    inputs.push_back(init);
+    maps.push_back(maps.back());
+    Location loc = op.getLoc();
+    auto type = cast<RankedTensorType>(init.getType());
+    Value room = tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, init), type.getElementType());
+    if (room.getType() != type)
+      room = tensor::CastOp::create(b, loc, type, room);
+    auto plain = linalg::GenericOp::create(b, loc, op.getResultTypes(), inputs, room, maps, op.getIteratorTypesArray());
+    plain->setDiscardableAttrs(op->getDiscardableAttrDictionary());
+    Region &body = plain.getRegion();
+    b.inlineRegionBefore(op.getRegion(), body, body.end());
+    body.addArgument(type.getElementType(), loc); // the old destination's argument is the last input's
+    b.replaceOp(op, plain.getResults());
+    return success();
+  }
+};
+
 struct FuseElementwise : mlc::impl::FuseElementwiseBase<FuseElementwise> {
   void runOnOperation() override {
     MLIRContext *context = &getContext();
     RewritePatternSet patterns(context);
-    patterns.add<DropEmpty>(context);
+    patterns.add<DropEmpty, ReadInitAsInput>(context);
     linalg::populateElementwiseOpsFusionPatterns(patterns, mayFuse);
     linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
     linalg::populateConstantFoldLinalgOperations(patterns, [](OpOperand *) { return false; });

@@ -195,7 +195,10 @@ for mode in ("linear", "nearest", "cubic"):
 for equation, shapes in (("bij,bjk->bik", ((2, 3, 4), (2, 4, 5))), ("bhid,bhjd->bhij", ((2, 3, 4, 5), (2, 3, 6, 5))),
                          ("abc,cde->abde", ((2, 3, 4), (4, 5, 6))), ("ij->ji", ((3, 4),)), ("ii->i", ((4, 4),)), ("ij->", ((3, 4),)),
                          ("...ij,...jk->...ik", ((2, 3, 4), (2, 4, 5))), ("i,j->ij", ((3,), (4,))),
-                         ("aecd,abcd->acbe", ((2, 3, 4, 5), (2, 6, 4, 5))), ("ab,bc,cd->ad", ((2, 3), (3, 4), (4, 5)))):
+                         ("aecd,abcd->acbe", ((2, 3, 4, 5), (2, 6, 4, 5))), ("ab,bc,cd->ad", ((2, 3), (3, 4), (4, 5))),
+                         # products without a sum, in front of one with: the sum once read what the product had not written
+                         ("ij,ij,ij->i", ((3, 4),) * 3), ("i,i,i->", ((4,),) * 3), ("i,j,k->ijk", ((2,), (3,), (4,))),
+                         ("ij,kj,k->i", ((3, 4), (2, 4), (2,)))):
     case(f"Einsum {equation}", 12, [random(*shape, seed=i) for i, shape in enumerate(shapes)], equation=equation)
 
 # Element types.
@@ -247,6 +250,23 @@ case("InstanceNormalization big", 6, [BIG, constant([1, 2, 3, 4, 5, 6], F16), co
 case("MeanVarianceNormalization big", 9, [BIG], wide=True)
 case("LpNormalization big", 22, [BIG], axis=1, wide=True)
 case("LRN big", 13, [BIG], size=3, wide=True)
+# So do counts above 65,504, sums above it, and 1 is lost beside 2048.
+MANY, HUNDREDS, ONES = np.full((1, 2, 130, 512), 0.5, F16), np.full((2, 1, 20, 20), 350, F16), np.ones(5000, F16)
+for array, name in ((MANY, "many"), (HUNDREDS, "hundreds")):
+    case(f"GlobalAveragePool {name}", 22, [array], wide=True)
+    case(f"AveragePool {name}", 22, [array], kernel_shape=array.shape[2:], wide=True)
+    case(f"ReduceMean {name}", 18, [array, constant([2, 3])], wide=True)
+    case(f"ReduceL2 {name}", 18, [array, constant([2, 3])], wide=True)
+    case(f"ReduceLogSum {name}", 18, [array, constant([2, 3])], wide=True)
+    case(f"ReduceLogSumExp {name}", 18, [array / F16(256), constant([2, 3])], wide=True)
+    case(f"LpPool {name}", 22, [array], kernel_shape=array.shape[2:], p=2, wide=True)
+case("Mean hundreds", 13, [HUNDREDS * F16(150)] * 3, wide=True)
+case("ScatterElements many", 18, [np.zeros(3, F16), np.zeros(5000, np.int64), ONES], reduction="add", wide=True)
+case("ScatterND many", 18, [np.zeros(3, F16), np.zeros((5000, 1), np.int64), ONES], reduction="add", wide=True)
+case("CumSum many", 14, [ONES, constant(0)], wide=True)
+case("Einsum many", 12, [ONES, ONES, ONES], equation="i,i,i->", wide=True)
+case("Einsum hundreds", 12, [HUNDREDS[0, 0], HUNDREDS[0, 0], np.full(20, 1e-3, F16)], equation="ij,ij,j->i", wide=True)
+case("Einsum sums", 12, [np.full(20, 4000, F16), np.full(4, 0.125, F16)], equation="i,k->k", wide=True)
 
 
 def is_float(dtype):

@@ -136,7 +136,7 @@ STRICT = frozenset("""BatchNormalization DequantizeLinear Einsum GroupNormalizat
 NEEDS_ELEMENT = frozenset("ArgMax ArgMin AveragePool DFT Hardmax LpPool MaxPool RoiAlign STFT".split())
 # ONNX Runtime's own operators whose bias or scale may have one element here, and Attention, whose mask may have one key: the reference
 # evaluator hides the other keys, which opset 24 says of shorter masks. ONNX Runtime refuses to stretch.
-STRETCHED = frozenset("Attention BiasGelu FastGelu SimplifiedLayerNormalization".split())
+STRETCHED = frozenset("Attention BiasGelu FastGelu".split())
 # What is a sum or an extreme of nothing there, which ONNX Runtime refuses; of no sequences its recurrent networks abort.
 OF_NOTHING = frozenset("ConvTranspose GRU GlobalAveragePool GlobalLpPool GlobalMaxPool LSTM RNN".split())
 
