@@ -252,6 +252,26 @@ static Values resizeDynamic(Node &n, CoreBuilder &b, Expr x, const Options &o, c
   return y;
 }
 
+/// Corners are aligned by the size times the scale, be it an integer or not (decisions/0012), which others see otherwise.
+static void warnOfFractions(Node &n, const Options &o, const Axis &a) {
+  if ((o.coordinates != Coordinates::AlignCorners && o.coordinates != Coordinates::TfCropAndResize) || a.scale == 0 ||
+      a.scale == std::floor(a.scale))
+    return;
+  auto in = constantSize(a.in);
+  double product = in ? double(*in) * a.scale : 0;
+  if (in && product == std::floor(product))
+    return;
+  auto warning = mlir::emitWarning(n.b.loc) << "dimension " << a.axis << " is aligned at its corners with a scale of "
+                                            << llvm::formatv("{0}", a.scale).str();
+  if (in)
+    warning << " and a length of " << llvm::formatv("{0}", product).str();
+  else
+    warning << " and a length that may be no integer";
+  warning << ", as ONNX's reference evaluator does; PyTorch and ONNX Runtime round the length down: 'sizes' instead of "
+             "'scales' gives their "
+             "values";
+}
+
 static Values resizeAxes(Node &n, CoreBuilder &b, const Options &o, ArrayRef<Axis> axes) {
   Expr x = n.in(0);
   Type element = n.element(0),
@@ -269,6 +289,7 @@ static Values resizeAxes(Node &n, CoreBuilder &b, const Options &o, ArrayRef<Axi
       continue;
     if (!n.check(in != 0, "dimension {0} is empty", a.axis))
       return failure();
+    warnOfFractions(n, o, a);
     if (in && out && !a.runTimeScale && !a.runTimeRoiStart) {
       if (*out > (1 << 24))
         return n.unsupported("an axis of {0} elements", *out);
