@@ -164,7 +164,8 @@ static Values affineGrid(Node &n, CoreBuilder &b) {
   SmallVector<Value> columns;
   for (int64_t d = spatial - 1; d >= 0; --d) { // x first
     Expr length = b.cast(b.fromElements({plane[d]}, i64, /*scalar=*/true), element), i = b.iota(plane, d, element);
-    Expr v = alignsCorners ? i * (2.0 / (length - 1.0)) - 1.0 : (i * 2.0 + 1.0) / length - 1.0;
+    // One point alone is the first one, as in ONNX's reference evaluator (PyTorch has it in the middle, ONNX Runtime last).
+    Expr v = alignsCorners ? i * (2.0 / b.maximum(length - 1.0, 1.0)) - 1.0 : (i * 2.0 + 1.0) / length - 1.0;
     columns.push_back(b.reshape(v, {*points, b.builder.getIndexAttr(1)}));
   }
   columns.push_back(b.broadcast(b.splat(1, element), {*points, b.builder.getIndexAttr(1)}, {}));

@@ -201,3 +201,13 @@ def test_quantization_of_onnx_runtime(tmp_path, element, numpy_type):
     want = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})
     for got, value in zip(run(tmp_path, model, x=x), want):
         np.testing.assert_array_equal(got, value)
+
+
+@pytest.mark.parametrize("plane", [(1, 3), (3, 1), (1, 1)])
+def test_an_affine_grid_of_one_point(tmp_path, plane):
+    """With aligned corners one point is the first, -1; it was 0 times infinity."""
+    theta = random(2, 2, 3)
+    text = f"(float[n,2,3] t) => (float[n,h,w,2] y) <int64[4] size = {{2, 1, {plane[0]}, {plane[1]}}}> {{ y = AffineGrid<align_corners = 1>(t, size) }}"
+    y, x = (np.linspace(-1, 1, size) for size in plane)
+    base = np.stack([*np.meshgrid(x, y), np.ones(plane)], -1)
+    np.testing.assert_allclose(run(tmp_path, model_of(text, 20), t=theta)[0], np.einsum("nij,hwj->nhwi", theta, base), rtol=1e-5, atol=1e-6)
