@@ -206,7 +206,7 @@ def PlanTiling : Pass<"plan-tiling", "::mlir::func::FuncOp"> {
     ```mlir
     func.func private @kernel_0() attributes {sched.kind = "contract"}
     // gains
-    sched.tiling = #sched.tiling<task = [0, 32], lanes = 16, vectors = 2, rows = 8, unroll = 1, row_loop = 0, lane_loop = 1>
+    sched.tiling = #sched.tiling<task = [0, 32], lanes = 16, vectors = 2, rows = 8, row_loop = 0, lane_loop = 1>
     ```
   }];
   let dependentDialects = ["::mlc::sched::SchedDialect"];

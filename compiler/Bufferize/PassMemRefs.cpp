@@ -1,5 +1,5 @@
 // passMemRefsAsPointers (PassMemRefs.h). Upstream's convention expands a memref of rank 4 into eleven arguments, ten of which
-// a static type already knows; here it is one pointer, which may be noalias, and a context of tasks is small.
+// a static type already knows; here it is one pointer, and a context of tasks is small.
 #include "compiler/Bufferize/PassMemRefs.h"
 #include "compiler/Bufferize/MemRefDescriptors.h"
 #include "dialects/rt/Rt.h"
@@ -13,32 +13,24 @@ LogicalResult rewriteFunction(func::FuncOp function) {
   MLIRContext *context = function.getContext();
   if (llvm::any_of(function.getResultTypes(), llvm::IsaPred<MemRefType>))
     return function.emitOpError("returns a memref");
-  bool noalias = function->hasAttr("sched.noalias");
   SmallVector<Type> types;
-  SmallVector<DictionaryAttr> attributes;
-  Builder builder(context);
-  DictionaryAttr none = builder.getDictionaryAttr({}),
-                 aloneAttr = builder.getDictionaryAttr(builder.getNamedAttr("llvm.noalias", builder.getUnitAttr()));
   SmallVector<size_t> begin;
   for (Type type : function.getArgumentTypes()) {
     begin.push_back(types.size());
     auto memref = dyn_cast<MemRefType>(type);
     if (!memref) {
       types.push_back(type);
-      attributes.push_back(none);
       continue;
     }
     auto open = mlc::openTypes(memref);
     if (failed(open))
       return function.emitOpError("argument ") << begin.size() - 1 << " of type " << memref << " has no strided layout";
     llvm::append_range(types, *open);
-    attributes.push_back(noalias ? aloneAttr : none);
-    attributes.append(open->size() - 1, none);
   }
 
   SmallVector<Type> before(function.getArgumentTypes());
   function.setType(FunctionType::get(context, types, function.getResultTypes()));
-  function.setAllArgAttrs(attributes);
+  function.setAllArgAttrs(SmallVector<DictionaryAttr>(types.size(), DictionaryAttr::get(context)));
   if (function.isExternal())
     return success();
   Block &entry = function.front();

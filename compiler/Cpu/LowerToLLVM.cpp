@@ -108,7 +108,7 @@ void passKindsOn(ModuleOp module, const llvm::StringMap<std::string> &kinds) {
     name.consume_back("_thunk"); // a task is inlined into its thunk
     if (auto kind = kinds.find(name); kind != kinds.end())
       function.setPassthroughAttr(b.getArrayAttr(b.getStrArrayAttr({"mlc-kind", kind->second})));
-    for (StringRef attribute : {StringRef(mlc::kKindAttr), StringRef(mlc::kTilingAttr), StringRef("sched.noalias")})
+    for (StringRef attribute : {mlc::kKindAttr, mlc::kTilingAttr})
       function->removeAttr(attribute);
   }
 }

@@ -108,9 +108,8 @@ LogicalResult outline(scf::ForallOp forall, SymbolTable &symbols) {
   types.push_back(b.getIndexType());
   auto task = func::FuncOp::create(loc, (kernel.getName() + "_task").str(), b.getFunctionType(types, {}));
   task.setPrivate();
-  for (StringRef name : {StringRef(mlc::kKindAttr), StringRef("sched.noalias")})
-    if (Attribute attribute = kernel->getAttr(name))
-      task->setAttr(name, attribute);
+  if (Attribute kind = kernel->getAttr(mlc::kKindAttr))
+    task->setAttr(mlc::kKindAttr, kind);
   symbols.insert(task, kernel->getIterator()); // makes the name unique
 
   Block *entry = task.addEntryBlock();

@@ -151,7 +151,6 @@ struct LowerToNVVM : mlc::impl::LowerToNVVMBase<LowerToNVVM> {
     for (auto function : device.getOps<LLVM::LLVMFuncOp>()) {
       if (function.isExternal())
         continue;
-      function->removeAttr("sched.noalias");
       function->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), b.getUnitAttr());
       function->setAttr(NVVM::NVVMDialect::getMaxntidAttrName(),
                         b.getDenseI32ArrayAttr({static_cast<int32_t>(mlc::kBlockThreads)}));

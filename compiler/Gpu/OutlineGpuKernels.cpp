@@ -119,8 +119,6 @@ LogicalResult Outliner::launch(scf::ForallOp forall, Value call, StringRef name)
       return failure();
 
   auto function = func::FuncOp::create(loc, name, b.getFunctionType(TypeRange(ValueRange(captured.parameters)), {}));
-  if (Attribute noalias = forall->getParentOfType<func::FuncOp>()->getAttr("sched.noalias"))
-    function->setAttr("sched.noalias", noalias);
   symbols.insert(function); // makes the name unique
   int64_t number = names.size();
   names.push_back(function.getSymNameAttr());

@@ -476,23 +476,11 @@ void ContractEmitter::emitTile(Position at, int64_t rows, int64_t vectors) {
     if (depth == reductions.size())
       return step(k, current);
     int64_t reduction = reductions[depth];
-    int64_t unroll = 1;
-    bool innermost =
-        llvm::all_of(ArrayRef(reductions).drop_front(depth + 1), [&](int64_t r) { return staticSizes[r] == 1; });
-    if (innermost && tiling.getUnroll() > 1 && !ShapedType::isDynamic(staticSizes[reduction]) &&
-        staticSizes[reduction] % tiling.getUnroll() == 0)
-      unroll = tiling.getUnroll();
-    auto loop =
-        scf::ForOp::create(b, loc, constant(0), sizes[reduction], constant(unroll), SmallVector<Value>(current));
+    auto loop = scf::ForOp::create(b, loc, constant(0), sizes[reduction], constant(1), SmallVector<Value>(current));
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
-    SmallVector<Value> values(loop.getRegionIterArgs());
-    for (int64_t u = 0; u < unroll; ++u) {
-      k.indices[reduction] =
-          u == 0 ? loop.getInductionVar() : Value(arith::AddIOp::create(b, loc, loop.getInductionVar(), constant(u)));
-      values = nest(depth + 1, k, values);
-    }
-    scf::YieldOp::create(b, loc, values);
+    k.indices[reduction] = loop.getInductionVar();
+    scf::YieldOp::create(b, loc, nest(depth + 1, k, SmallVector<Value>(loop.getRegionIterArgs())));
     return SmallVector<Value>(loop.getResults());
   };
   SmallVector<Value> results = nest(0, at, accumulators);

@@ -77,7 +77,7 @@ struct PlanTiling : mlc::impl::PlanTilingBase<PlanTiling> {
       return;
     Tiling plan = planTiling(describeNest(*generics.begin(), kind), Machine::get(machine));
     kernel->setAttr(kTilingAttr, sched::TilingAttr::get(&getContext(), plan.task, plan.lanes, plan.vectors, plan.rows,
-                                                        plan.unroll, plan.rowLoop, plan.laneLoop));
+                                                        plan.rowLoop, plan.laneLoop));
   }
 };
 } // namespace

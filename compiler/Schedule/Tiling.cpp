@@ -14,11 +14,8 @@ const Machine &Machine::get(llvm::StringRef name) {
   // 16 tasks an op balance two threads to within 5 %; below about 20k scalar operations a task costs more to hand over
   // (90-270 ns) than it saves.
   static const Machine machines[] = {
-      {"sse2", 16, 16, 32 << 10, 1 << 20, 16, 20000, false, 1},
-      {"avx2", 32, 16, 32 << 10, 1 << 20, 16, 20000, false, 1},
-      {"avx512", 64, 32, 32 << 10, 1 << 20, 16, 20000, false, 1},
-      {"neon", 16, 32, 64 << 10, 1 << 20, 16, 20000, false, 1},
-      {"cuda", 4, 64, 128 << 10, 4 << 20, 16384, 1, true, 128},
+      {"sse2", 16, 16, 16, 20000, false}, {"avx2", 32, 16, 16, 20000, false}, {"avx512", 64, 32, 16, 20000, false},
+      {"neon", 16, 32, 16, 20000, false}, {"cuda", 4, 64, 16384, 1, true},
   };
   for (const Machine &machine : machines)
     if (machine.name == name)

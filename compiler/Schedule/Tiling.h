@@ -14,11 +14,9 @@ struct Machine {
   llvm::StringRef name;
   int64_t vectorBytes; // one vector register
   int64_t registers;   // vector registers
-  int64_t l1Bytes, l2Bytes;
-  int64_t tasksMin;     // tasks wanted from one kernel, so that threads balance
-  int64_t taskOpsMin;   // scalar operations below which a task is not worth its fork
-  bool gpu;             // tasks are threads, vectors have one element
-  int64_t blockThreads; // gpu: threads in a block
+  int64_t tasksMin;    // tasks wanted from one kernel, so that threads balance
+  int64_t taskOpsMin;  // scalar operations below which a task is not worth its fork
+  bool gpu;            // tasks are threads, vectors have one element
 
   static const Machine &get(llvm::StringRef name); // avx512, avx2, sse2, neon, cuda; unknown names give sse2
 };
@@ -44,7 +42,7 @@ struct LoopNest {
 
 struct Tiling {
   llvm::SmallVector<int64_t> task;
-  int64_t lanes = 1, vectors = 1, rows = 1, unroll = 1, rowLoop = -1, laneLoop = -1;
+  int64_t lanes = 1, vectors = 1, rows = 1, rowLoop = -1, laneLoop = -1;
 };
 
 Tiling planTiling(const LoopNest &nest, const Machine &machine);

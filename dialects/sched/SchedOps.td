@@ -23,18 +23,17 @@ def Sched_TilingAttr : AttrDef<Sched_Dialect, "Tiling"> {
     - `lanes`: elements of one vector along the lane loop.
     - `vectors`: vectors side by side along the lane loop in one register tile.
     - `rows`: iterations of the row loop in one register tile (contract), or rows handled together (rows).
-    - `unroll`: iterations of the innermost reduction loop that are unrolled.
     - `row_loop`, `lane_loop`: loop numbers of the op that is tiled; -1 if it has none.
 
     ```mlir
-    #sched.tiling<task = [0, 32], lanes = 16, vectors = 2, rows = 8, unroll = 4, row_loop = 0, lane_loop = 1>
+    #sched.tiling<task = [0, 32], lanes = 16, vectors = 2, rows = 8, row_loop = 0, lane_loop = 1>
     ```
   }];
   let parameters = (ins ArrayRefParameter<"int64_t">:$task, "int64_t":$lanes, "int64_t":$vectors, "int64_t":$rows,
-                        "int64_t":$unroll, "int64_t":$rowLoop, "int64_t":$laneLoop);
+                        "int64_t":$rowLoop, "int64_t":$laneLoop);
   let assemblyFormat = [{
     `<` `task` `=` `[` $task `]` `,` `lanes` `=` $lanes `,` `vectors` `=` $vectors `,` `rows` `=` $rows `,`
-    `unroll` `=` $unroll `,` `row_loop` `=` $rowLoop `,` `lane_loop` `=` $laneLoop `>`
+    `row_loop` `=` $rowLoop `,` `lane_loop` `=` $laneLoop `>`
   }];
 }
 #endif

@@ -1,11 +1,11 @@
 // If this failed, generated code and runtime would disagree on structures, or kernels would pay for what their types know.
 // RUN: %mlc-opt %s --split-input-file --lower-to-llvm | FileCheck %s
 
-// A memref travels as its pointer and its dynamic sizes; noalias is on the pointers.
+// A memref travels as its pointer and its dynamic sizes.
 // CHECK-LABEL: llvm.func internal @thin(
-// CHECK-SAME:    !llvm.ptr {llvm.noalias}, %{{[^:]*}}: i64, %{{[^:]*}}: !llvm.ptr {llvm.noalias}, %{{[^:]*}}: !llvm.ptr)
+// CHECK-SAME:    !llvm.ptr, %{{[^:]*}}: i64, %{{[^:]*}}: !llvm.ptr, %{{[^:]*}}: !llvm.ptr)
 // CHECK-SAME:    passthrough = {{\[}}["mlc-kind", "pointwise"]]
-func.func private @thin(%x: memref<?x8xf32>, %y: memref<4x8xf32, strided<[16, 1], offset: 2>>, %call: !llvm.ptr) attributes {sched.kind = "pointwise", sched.noalias} {
+func.func private @thin(%x: memref<?x8xf32>, %y: memref<4x8xf32, strided<[16, 1], offset: 2>>, %call: !llvm.ptr) attributes {sched.kind = "pointwise"} {
   %c1 = arith.constant 1 : index
   %v = memref.load %x[%c1, %c1] : memref<?x8xf32>
   memref.store %v, %y[%c1, %c1] : memref<4x8xf32, strided<[16, 1], offset: 2>>

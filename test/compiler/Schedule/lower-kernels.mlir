@@ -11,7 +11,7 @@
 // CHECK:         vector.maskedload
 // CHECK:         vector.maskedstore
 func.func private @flat(%x: memref<17x59xf32>, %y: memref<17x59xf32>, %call: !llvm.ptr) attributes {sched.kind = "pointwise",
-    sched.tiling = #sched.tiling<task = [0, 0], lanes = 16, vectors = 2, rows = 1, unroll = 1, row_loop = -1, lane_loop = 1>} {
+    sched.tiling = #sched.tiling<task = [0, 0], lanes = 16, vectors = 2, rows = 1, row_loop = -1, lane_loop = 1>} {
   %one = arith.constant 1.0 : f32
   linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>], iterator_types = ["parallel", "parallel"]}
       ins(%x : memref<17x59xf32>) outs(%y : memref<17x59xf32>) {
@@ -31,7 +31,7 @@ func.func private @flat(%x: memref<17x59xf32>, %y: memref<17x59xf32>, %call: !ll
 // CHECK:             %[[B:.*]] = memref.load %{{.*}} : memref<4xf32>
 // CHECK:             vector.broadcast %[[B]] : f32 to vector<32xf32>
 func.func private @tasks(%x: memref<4x64xf32>, %b: memref<4xf32>, %y: memref<4x64xf32>, %call: !llvm.ptr) attributes {sched.kind = "pointwise",
-    sched.tiling = #sched.tiling<task = [2, 0], lanes = 16, vectors = 2, rows = 1, unroll = 1, row_loop = -1, lane_loop = 1>} {
+    sched.tiling = #sched.tiling<task = [2, 0], lanes = 16, vectors = 2, rows = 1, row_loop = -1, lane_loop = 1>} {
   linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0)>, affine_map<(d0, d1) -> (d0, d1)>],
       iterator_types = ["parallel", "parallel"]} ins(%x, %b : memref<4x64xf32>, memref<4xf32>) outs(%y : memref<4x64xf32>) {
   ^bb0(%a: f32, %c: f32, %o: f32):
@@ -50,7 +50,7 @@ func.func private @tasks(%x: memref<4x64xf32>, %b: memref<4xf32>, %y: memref<4x6
 // CHECK-COUNT-4: vector.store %{{.*}} : memref<8x8xf32>, vector<4xf32>
 // CHECK-NOT:     memref.load
 func.func private @transpose(%x: memref<8x8xf32>, %y: memref<8x8xf32>, %call: !llvm.ptr) attributes {sched.kind = "pointwise",
-    sched.tiling = #sched.tiling<task = [0, 0], lanes = 4, vectors = 1, rows = 1, unroll = 1, row_loop = -1, lane_loop = 1>} {
+    sched.tiling = #sched.tiling<task = [0, 0], lanes = 4, vectors = 1, rows = 1, row_loop = -1, lane_loop = 1>} {
   linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d1, d0)>, affine_map<(d0, d1) -> (d0, d1)>], iterator_types = ["parallel", "parallel"]}
       ins(%x : memref<8x8xf32>) outs(%y : memref<8x8xf32>) {
   ^bb0(%a: f32, %o: f32):
@@ -76,7 +76,7 @@ func.func private @transpose(%x: memref<8x8xf32>, %y: memref<8x8xf32>, %call: !l
 // CHECK:             vector.broadcast %[[TOTAL]]
 // CHECK:             arith.divf
 func.func private @stages(%x: memref<?x64xf32>, %e: memref<?x64xf32>, %y: memref<?x64xf32>, %call: !llvm.ptr) attributes {sched.kind = "rows",
-    sched.tiling = #sched.tiling<task = [0, 0], lanes = 16, vectors = 2, rows = 1, unroll = 1, row_loop = -1, lane_loop = 1>} {
+    sched.tiling = #sched.tiling<task = [0, 0], lanes = 16, vectors = 2, rows = 1, row_loop = -1, lane_loop = 1>} {
   %c0 = arith.constant 0 : index
   %zero = arith.constant 0.0 : f32
   %n = memref.dim %x, %c0 : memref<?x64xf32>
@@ -131,7 +131,7 @@ func.func private @naive(%x: memref<?x4xf32>, %y: memref<?x4xf32>, %call: !llvm.
 // CHECK:         arith.extui %{{.*}} : vector<16xi1> to vector<16xi8>
 // CHECK:         vector.store %{{.*}} : memref<64xi8>, vector<16xi8>
 func.func private @bools(%x: memref<64xi1>, %y: memref<64xi1>, %call: !llvm.ptr) attributes {sched.kind = "pointwise",
-    sched.tiling = #sched.tiling<task = [0], lanes = 16, vectors = 1, rows = 1, unroll = 1, row_loop = -1, lane_loop = 0>} {
+    sched.tiling = #sched.tiling<task = [0], lanes = 16, vectors = 1, rows = 1, row_loop = -1, lane_loop = 0>} {
   %true = arith.constant true
   linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
       ins(%x : memref<64xi1>) outs(%y : memref<64xi1>) {
@@ -150,7 +150,7 @@ func.func private @bools(%x: memref<64xi1>, %y: memref<64xi1>, %call: !llvm.ptr)
 // CHECK-COUNT-3: vector.shuffle %{{.*}}, %{{.*}} [0, 2, 5, 7] : vector<4xf32>, vector<4xf32>
 // CHECK:         vector.store
 func.func private @window(%x: memref<9xf32>, %w: memref<3xf32>, %y: memref<4xf32>, %call: !llvm.ptr) attributes {sched.kind = "loops",
-    sched.tiling = #sched.tiling<task = [0], lanes = 4, vectors = 1, rows = 1, unroll = 1, row_loop = -1, lane_loop = 0>} {
+    sched.tiling = #sched.tiling<task = [0], lanes = 4, vectors = 1, rows = 1, row_loop = -1, lane_loop = 0>} {
   %low = arith.constant 0xFF800000 : f32
   linalg.fill ins(%low : f32) outs(%y : memref<4xf32>)
   linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0 * 2 + d1)>, affine_map<(d0, d1) -> (d1)>, affine_map<(d0, d1) -> (d0)>],

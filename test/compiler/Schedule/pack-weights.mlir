@@ -21,7 +21,7 @@ module attributes {mlc.weights = [{value = dense<[[1.0, 2.0, 3.0], [4.0, 5.0, 6.
     return %zero : i32
   }
   func.func private @kernel_0(%x: memref<4x2xf32>, %w: memref<2x3xf32>, %y: memref<4x3xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
-      sched.tiling = #sched.tiling<task = [0, 0, 0], lanes = 2, vectors = 1, rows = 4, unroll = 1, row_loop = 0, lane_loop = 1>} {
+      sched.tiling = #sched.tiling<task = [0, 0, 0], lanes = 2, vectors = 1, rows = 4, row_loop = 0, lane_loop = 1>} {
     linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d2, d1)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
         iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<4x2xf32>, memref<2x3xf32>) outs(%y : memref<4x3xf32>) {
     ^bb0(%l: f32, %r: f32, %o: f32):
@@ -54,7 +54,7 @@ module attributes {mlc.weights = [{value = dense<1.0> : tensor<4x2xf32>}]} {
     return %zero : i32
   }
   func.func private @kernel_0(%x: memref<?x2xf32>, %w: memref<4x2xf32>, %y: memref<?x4xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
-      sched.tiling = #sched.tiling<task = [0, 0, 0], lanes = 4, vectors = 1, rows = 8, unroll = 1, row_loop = 0, lane_loop = 1>} {
+      sched.tiling = #sched.tiling<task = [0, 0, 0], lanes = 4, vectors = 1, rows = 8, row_loop = 0, lane_loop = 1>} {
     linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d1, d2)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
         iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<?x2xf32>, memref<4x2xf32>) outs(%y : memref<?x4xf32>) {
     ^bb0(%l: f32, %r: f32, %o: f32):
@@ -85,7 +85,7 @@ module attributes {mlc.weights = [{value = dense<1.0> : tensor<2x4xf32>}]} {
     return %zero : i32
   }
   func.func private @kernel_0(%x: memref<4x2xf32>, %w: memref<2x4xf32>, %y: memref<4x4xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
-      sched.tiling = #sched.tiling<task = [0, 0, 0], lanes = 4, vectors = 1, rows = 4, unroll = 1, row_loop = 0, lane_loop = 1>} {
+      sched.tiling = #sched.tiling<task = [0, 0, 0], lanes = 4, vectors = 1, rows = 4, row_loop = 0, lane_loop = 1>} {
     linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d2, d1)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
         iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<4x2xf32>, memref<2x4xf32>) outs(%y : memref<4x4xf32>) {
     ^bb0(%l: f32, %r: f32, %o: f32):
@@ -113,7 +113,7 @@ module attributes {mlc.weights = [{value = dense<1.0> : tensor<2x4xf32>}]} {
     return %zero : i32
   }
   func.func private @kernel_0(%x: memref<4x2xf32>, %w: memref<2x4xf32>, %y: memref<4x4xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
-      sched.tiling = #sched.tiling<task = [1, 1, 1], lanes = 1, vectors = 1, rows = 1, unroll = 1, row_loop = 0, lane_loop = 1>} {
+      sched.tiling = #sched.tiling<task = [1, 1, 1], lanes = 1, vectors = 1, rows = 1, row_loop = 0, lane_loop = 1>} {
     linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d2, d1)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
         iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<4x2xf32>, memref<2x4xf32>) outs(%y : memref<4x4xf32>) {
     ^bb0(%l: f32, %r: f32, %o: f32):
@@ -135,7 +135,7 @@ module attributes {mlc.weights = [{value = dense<1.0> : tensor<2x4xf32>}]} {
 // CHECK:         call @kernel_1(%{{.*}}, %[[COLUMNS]], %{{.*}}, %{{.*}})
 // CHECK-DAG:   packed_1: "0x400000000000803F000000400000404000008040"
 // CHECK-DAG:   packed_2: "0x400000000000803F000040400000004000008040"
-#tiling = #sched.tiling<task = [0, 0, 0], lanes = 2, vectors = 1, rows = 4, unroll = 1, row_loop = 0, lane_loop = 1>
+#tiling = #sched.tiling<task = [0, 0, 0], lanes = 2, vectors = 1, rows = 4, row_loop = 0, lane_loop = 1>
 module attributes {mlc.weights = [{value = dense<[[1.0, 2.0], [3.0, 4.0]]> : tensor<2x2xf32>}]} {
   func.func @twice(%call: !llvm.ptr) -> i32 {
     %zero = arith.constant 0 : i32
@@ -186,7 +186,7 @@ module attributes {mlc.weights = [{value = dense<[[[1.0, 2.0]], [[3.0, 4.0]]]> :
     return %zero : i32
   }
   func.func private @kernel_0(%x: memref<4x2xf32>, %w: memref<2x2xf32>, %y: memref<4x2xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
-      sched.tiling = #sched.tiling<task = [0, 0, 0], lanes = 2, vectors = 1, rows = 4, unroll = 1, row_loop = 0, lane_loop = 1>} {
+      sched.tiling = #sched.tiling<task = [0, 0, 0], lanes = 2, vectors = 1, rows = 4, row_loop = 0, lane_loop = 1>} {
     linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d2, d1)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
         iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<4x2xf32>, memref<2x2xf32>) outs(%y : memref<4x2xf32>) {
     ^bb0(%l: f32, %r: f32, %o: f32):
@@ -219,7 +219,7 @@ module attributes {mlc.weights = [{value = dense<[[1.0, 2.0], [3.0, 4.0], [5.0, 
     return %zero : i32
   }
   func.func private @kernel_0(%x: memref<?x2xf32>, %w: memref<4x2xf32>, %y: memref<?x4xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
-      sched.tiling = #sched.tiling<task = [1, 2, 1], lanes = 1, vectors = 2, rows = 1, unroll = 1, row_loop = 0, lane_loop = 1>} {
+      sched.tiling = #sched.tiling<task = [1, 2, 1], lanes = 1, vectors = 2, rows = 1, row_loop = 0, lane_loop = 1>} {
     linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d1, d2)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
         iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<?x2xf32>, memref<4x2xf32>) outs(%y : memref<?x4xf32>) {
     ^bb0(%l: f32, %r: f32, %o: f32):
@@ -249,7 +249,7 @@ module attributes {mlc.weights = [{value = dense<1.0> : tensor<2x4xf32>}]} {
     return %zero : i32
   }
   func.func private @kernel_0(%x: memref<?x2xf32>, %w: memref<2x4xf32>, %y: memref<?x4xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
-      sched.tiling = #sched.tiling<task = [1, 2, 1], lanes = 1, vectors = 2, rows = 1, unroll = 1, row_loop = 0, lane_loop = 1>} {
+      sched.tiling = #sched.tiling<task = [1, 2, 1], lanes = 1, vectors = 2, rows = 1, row_loop = 0, lane_loop = 1>} {
     linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d2, d1)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
         iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<?x2xf32>, memref<2x4xf32>) outs(%y : memref<?x4xf32>) {
     ^bb0(%l: f32, %r: f32, %o: f32):

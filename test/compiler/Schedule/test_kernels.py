@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 LLVM = "/usr/lib/llvm-22/bin/"
-PLAN = "#sched.tiling<task = [0], lanes = {}, vectors = 2, rows = 1, unroll = 1, row_loop = -1, lane_loop = 0>"
+PLAN = "#sched.tiling<task = [0], lanes = {}, vectors = 2, rows = 1, row_loop = -1, lane_loop = 0>"
 TO_LLVM = (
     "builtin.module(func.func(scf-forall-to-for,convert-linalg-to-loops),fold-memref-alias-ops,expand-strided-metadata,lower-affine,canonicalize,cse,"
     "convert-scf-to-cf,convert-vector-to-llvm,convert-math-to-llvm,convert-math-to-libm,convert-func-to-llvm,finalize-memref-to-llvm,"
