@@ -1,6 +1,6 @@
-// LowerToLLVM: flat control flow and strided memory first, then the runtime's ops, then upstream's conversions. What each
-// upstream pass does is upstream's to document; why it stands where it stands is said here.
+// LowerToLLVM: flat control flow and strided memory first, then the runtime's ops, then upstream's conversions.
 #include "compiler/Bufferize/PassMemRefs.h"
+#include "compiler/Bufferize/ToLlvm.h"
 #include "compiler/Cpu/RuntimeCalls.h"
 #include "compiler/Passes.h"
 #include "compiler/Rewrites.h"
@@ -34,12 +34,6 @@ namespace {
 /// Temporaries up to this size live on the stack; a task's stack is that of a pool's thread.
 constexpr int64_t stackBytesMax = 16 << 10;
 
-int64_t byteSize(MemRefType type) {
-  if (!type.hasStaticShape() || !type.getElementType().isIntOrFloat())
-    return std::numeric_limits<int64_t>::max();
-  return type.getNumElements() * llvm::divideCeil(type.getElementTypeBitWidth(), 8);
-}
-
 /// Static temporaries are allocated in the entry block, because an alloca in a loop grows the stack with every iteration.
 /// memref.alloc is a temporary of its block: small ones go on the stack too, others are freed where the block ends.
 void placeTemporaries(func::FuncOp function) {
@@ -47,7 +41,8 @@ void placeTemporaries(func::FuncOp function) {
     if (llvm::any_of(alloc->getUsers(), llvm::IsaPred<memref::DeallocOp>))
       return;
     OpBuilder b(alloc);
-    if (byteSize(alloc.getType()) <= stackBytesMax && alloc.getSymbolOperands().empty()) {
+    if (auto bytes = mlc::byteSizeOf(alloc.getType());
+        bytes && *bytes <= stackBytesMax && alloc.getSymbolOperands().empty()) {
       auto alloca = memref::AllocaOp::create(b, alloc.getLoc(), alloc.getType(), b.getI64IntegerAttr(64));
       alloc.replaceAllUsesWith(alloca.getResult());
       alloc.erase();
@@ -128,11 +123,7 @@ struct LowerToLLVM : mlc::impl::LowerToLLVMBase<LowerToLLVM> {
 
   LogicalResult flatten(ModuleOp module) {
     OpPassManager manager(ModuleOp::getOperationName());
-    OpPassManager &functions = manager.nest<func::FuncOp>();
-    functions.addPass(memref::createFoldMemRefAliasOpsPass());
-    functions.addPass(memref::createExpandStridedMetadataPass());
-    functions.addPass(createLowerAffinePass());
-    functions.addPass(createSCFToControlFlowPass());
+    mlc::addFlattening(manager.nest<func::FuncOp>());
     return runPipeline(manager, module);
   }
 
@@ -173,15 +164,7 @@ struct LowerToLLVM : mlc::impl::LowerToLLVMBase<LowerToLLVM> {
     // Sums of lanes as a tree: otherwise a reduction is a chain of scalar adds.
     ConvertVectorToLLVMPassOptions vectors;
     vectors.reassociateFPReductions = true;
-    manager.addPass(createConvertVectorToLLVMPass(vectors));
-    manager.addPass(createConvertMathToLLVMPass());
-    manager.addPass(createFinalizeMemRefToLLVMConversionPass());
-    manager.addPass(createConvertFuncToLLVMPass());
-    manager.addPass(createArithToLLVMConversionPass());
-    manager.addPass(createConvertIndexToLLVMPass());
-    manager.addPass(createConvertControlFlowToLLVMPass());
-    manager.addPass(createUBToLLVMConversionPass());
-    manager.addPass(createReconcileUnrealizedCastsPass());
+    mlc::addConversions(manager, vectors);
     return runPipeline(manager, module);
   }
 
@@ -201,13 +184,7 @@ struct LowerToLLVM : mlc::impl::LowerToLLVMBase<LowerToLLVM> {
     for (auto function : module.getOps<LLVM::LLVMFuncOp>())
       if (!function.isExternal() && !function.isPublic())
         function.setLinkage(LLVM::Linkage::Internal);
-    WalkResult left = module.walk([](Operation *op) {
-      if (isa<ModuleOp>(op) || isa<LLVM::LLVMDialect>(op->getDialect()))
-        return WalkResult::advance();
-      op->emitOpError("was not lowered to the llvm dialect");
-      return WalkResult::interrupt();
-    });
-    if (left.wasInterrupted())
+    if (failed(mlc::checkLowered(module, {"llvm"})))
       signalPassFailure();
   }
 };

@@ -2,6 +2,7 @@
 // instruction is diagnosed here, by name, because LLVM's back end would end the process or leave an unresolved symbol.
 #include "compiler/Bufferize/MemRefDescriptors.h"
 #include "compiler/Bufferize/PassMemRefs.h"
+#include "compiler/Bufferize/ToLlvm.h"
 #include "compiler/Gpu/Gpu.h"
 #include "compiler/Passes.h"
 #include "mlir/Conversion/Passes.h"
@@ -58,9 +59,7 @@ LogicalResult placeTemporaries(func::FuncOp function) {
   function.walk([&](memref::AllocOp alloc) { allocs.push_back(alloc); });
   for (memref::AllocOp alloc : allocs) {
     MemRefType type = alloc.getType();
-    Type element = type.getElementType();
-    if (!type.hasStaticShape() || !element.isIntOrFloat() ||
-        type.getNumElements() * llvm::divideCeil(element.getIntOrFloatBitWidth(), 8) > localBytesMax)
+    if (auto bytes = mlc::byteSizeOf(type); !bytes || *bytes > localBytesMax)
       return alloc.emitError("a kernel's temporary of type ") << type << " is not supported on the GPU";
     for (Operation *user : llvm::make_early_inc_range(alloc->getUsers()))
       if (isa<memref::DeallocOp>(user))
@@ -83,10 +82,7 @@ struct LowerToNVVM : mlc::impl::LowerToNVVMBase<LowerToNVVM> {
   LogicalResult flatten(ModuleOp device) {
     OpPassManager manager(ModuleOp::getOperationName());
     OpPassManager &functions = manager.nest<func::FuncOp>();
-    functions.addPass(memref::createFoldMemRefAliasOpsPass());
-    functions.addPass(memref::createExpandStridedMetadataPass());
-    functions.addPass(createLowerAffinePass());
-    functions.addPass(createSCFToControlFlowPass());
+    mlc::addFlattening(functions);
     functions.addPass(arith::createArithExpandOpsPass());
     return runPipeline(manager, device);
   }
@@ -118,15 +114,7 @@ struct LowerToNVVM : mlc::impl::LowerToNVVMBase<LowerToNVVM> {
 
   LogicalResult convert(ModuleOp device) {
     OpPassManager manager(ModuleOp::getOperationName());
-    manager.addPass(createConvertVectorToLLVMPass());
-    manager.addPass(createConvertMathToLLVMPass());
-    manager.addPass(createFinalizeMemRefToLLVMConversionPass());
-    manager.addPass(createConvertFuncToLLVMPass());
-    manager.addPass(createArithToLLVMConversionPass());
-    manager.addPass(createConvertIndexToLLVMPass());
-    manager.addPass(createConvertControlFlowToLLVMPass());
-    manager.addPass(createUBToLLVMConversionPass());
-    manager.addPass(createReconcileUnrealizedCastsPass());
+    mlc::addConversions(manager);
     return runPipeline(manager, device);
   }
 
@@ -139,13 +127,7 @@ struct LowerToNVVM : mlc::impl::LowerToNVVMBase<LowerToNVVM> {
         return signalPassFailure();
     if (failed(checkMath(device)) || failed(flatten(device)) || failed(passPointers(device)) || failed(convert(device)))
       return signalPassFailure();
-    WalkResult left = device.walk([](Operation *op) {
-      if (isa<ModuleOp>(op) || isa<LLVM::LLVMDialect, NVVM::NVVMDialect>(op->getDialect()))
-        return WalkResult::advance();
-      op->emitOpError("was not lowered to the llvm dialect");
-      return WalkResult::interrupt();
-    });
-    if (left.wasInterrupted())
+    if (failed(mlc::checkLowered(device, {"llvm", "nvvm"})))
       return signalPassFailure();
     Builder b(&getContext());
     for (auto function : device.getOps<LLVM::LLVMFuncOp>()) {

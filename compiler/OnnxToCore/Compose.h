@@ -46,6 +46,15 @@ struct Moments {
   Expr mean, variance; // dimensions kept
 };
 Moments moments(Expr x, ArrayRef<int64_t> axes);
+/// Keys' cubic convolution with parameter A (R. Keys, 1981): at a distance below 1, and from 1 to 2. Of numbers and of tensors.
+template <typename Number> Number cubicNear(Number x, double A) { return (x * (A + 2) - (A + 3)) * x * x + 1.0; }
+template <typename Number> Number cubicFar(Number x, double A) { return ((x * A - 5 * A) * x + 8 * A) * x - 4 * A; }
+/// The weights of the neighbours from floor(x) - 1 on, t = x - floor(x).
+template <typename Number> SmallVector<Number> cubicWeights(Number t, double A) {
+  return {cubicFar(t + 1.0, A), cubicNear(t, A), cubicNear(1.0 - t, A), cubicFar(2.0 - t, A)};
+}
+/// Those from floor(x) on.
+template <typename Number> SmallVector<Number> linearWeights(Number t) { return {1.0 - t, t}; }
 /// [C] as [1, C, 1, 1] for a tensor of rank 4.
 Expr perChannel(Expr channels, int64_t rank, int64_t axis = 1);
 /// The elements of x at one position of an axis, without that axis.

@@ -60,11 +60,6 @@ static double coordinate(const Options &o, const Axis &a, int64_t in, int64_t ou
 }
 
 static SmallVector<double> coefficients(const Options &o, double ratio, double scale) {
-  double A = o.cubic;
-  auto cubicAt = [&](double x) {
-    x = std::abs(x);
-    return x <= 1 ? ((A + 2) * x - (A + 3)) * x * x + 1 : x < 2 ? ((A * x - 5 * A) * x + 8 * A) * x - 4 * A : 0.0;
-  };
   SmallVector<double> c;
   if (o.mode == Mode::Nearest) {
     bool isRight = ratio == 1 || o.nearest == Nearest::Ceil ||
@@ -73,16 +68,17 @@ static SmallVector<double> coefficients(const Options &o, double ratio, double s
     return {isRight ? 0.0 : 1.0, isRight ? 1.0 : 0.0};
   }
   if (!o.antialias || scale >= 1) {
-    if (o.mode == Mode::Linear)
-      return {1 - ratio, ratio};
-    return {cubicAt(ratio + 1), cubicAt(ratio), cubicAt(1 - ratio), cubicAt(2 - ratio)};
+    return o.mode == Mode::Linear ? linearWeights(ratio) : cubicWeights(ratio, o.cubic);
   }
   int64_t reach = o.mode == Mode::Linear ? 1 : 2, start = int64_t(std::floor(-double(reach) / scale)) + 1,
           end = 2 - start;
   double sum = 0;
   for (int64_t i = start; i < end; ++i) {
-    double x = scale * (double(i) - ratio);
-    c.push_back(o.mode == Mode::Linear ? std::clamp(1 - std::abs(x), 0.0, 1.0) : cubicAt(x));
+    double x = std::abs(scale * (double(i) - ratio));
+    c.push_back(o.mode == Mode::Linear ? std::clamp(1 - x, 0.0, 1.0)
+                : x <= 1               ? cubicNear(x, o.cubic)
+                : x < 2                ? cubicFar(x, o.cubic)
+                                       : 0.0);
     sum += c.back();
   }
   for (double &v : c)
@@ -221,12 +217,7 @@ static Values resizeDynamic(Node &n, CoreBuilder &b, Expr x, const Options &o, c
     y = gatherAt(at);
   } else {
     Expr t = source - floor;
-    double A = o.cubic;
-    auto outer = [&](Expr v) { return ((v * A - 5 * A) * v + 8 * A) * v - 4 * A; };
-    auto inner = [&](Expr v) { return (v * (A + 2) - (A + 3)) * v * v + 1.0; };
-    SmallVector<Expr> weights = o.mode == Mode::Linear
-                                    ? SmallVector<Expr>{1.0 - t, t}
-                                    : SmallVector<Expr>{outer(t + 1.0), inner(t), inner(1.0 - t), outer(2.0 - t)};
+    SmallVector<Expr> weights = o.mode == Mode::Linear ? linearWeights(t) : cubicWeights(t, o.cubic);
     double first = o.mode == Mode::Linear ? 0 : -1;
     std::optional<Expr> sum, total;
     if (o.excludesOutside)

@@ -54,14 +54,7 @@ struct Sampler {
   }
 
   /// Weights of the neighbours floor(x) + first, ..., at distance t from floor(x).
-  SmallVector<Expr> weights(Expr t) {
-    if (mode == Mode::Linear)
-      return {1.0 - t, t};
-    constexpr double A = -0.75;
-    auto outer = [&](Expr x) { return ((x * A - 5 * A) * x + 8 * A) * x - 4 * A; };
-    auto inner = [&](Expr x) { return (x * (A + 2) - (A + 3)) * x * x + 1.0; };
-    return {outer(t + 1.0), inner(t), inner(1.0 - t), outer(2.0 - t)};
-  }
+  SmallVector<Expr> weights(Expr t) { return mode == Mode::Linear ? linearWeights(t) : cubicWeights(t, -0.75); }
 
   Expr sample(SmallVector<Expr> at) {
     for (auto [d, x] : llvm::enumerate(at)) {
