@@ -81,9 +81,11 @@ static std::optional<Expr> normalizedLast(Node &n, Expr x, int64_t gamma, bool i
 
 /// Normalizes input + skip + bias. Results: y, mean and deviation (of training alone), the sum.
 static Values skipNormalization(Node &n, bool isCentred) {
-  if (!n.ranked(0, 2, 3, "the input") || !n.ranked(1, 1, 3, "what is skipped") ||
-      !n.sameSize(n.b.dim(n.in(0), n.rank(0) - 1), n.b.dim(n.in(1), n.rank(1) - 1), "last sizes of both inputs"))
+  if (!n.ranked(0, 2, 3, "the input") || !n.ranked(1, 1, n.rank(0), "what is skipped"))
     return failure();
+  for (int64_t back = 1; back <= std::min<int64_t>(n.rank(1), 2); ++back) // one batch may be that of all
+    if (!n.sameSize(n.b.dim(n.in(0), n.rank(0) - back), n.b.dim(n.in(1), n.rank(1) - back), "sizes of both inputs"))
+      return failure();
   auto sum = plus(n, n.in(0), 1);
   if (sum)
     sum = plus(n, *sum, isCentred ? 4 : 3);

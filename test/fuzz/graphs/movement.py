@@ -230,7 +230,8 @@ def scatter_elements(g):
     if g.opset >= 16 and value.dtype != BOOL and g.flag():
         reduction = g.of("add", "mul", *(["min", "max"] if g.opset >= 18 else []))
     positions = indices.array % value.shape[axis]
-    if not reduction and any(len(np.unique(line)) != len(line) for line in np.moveaxis(positions, axis, -1).reshape(-1, positions.shape[axis])):
+    lines = np.moveaxis(positions, axis, -1).reshape(-1, positions.shape[axis]) if positions.size else []
+    if not reduction and any(len(np.unique(line)) != len(line) for line in lines):
         raise Reject("a position twice")
     g.node("ScatterElements", [value, indices, updates], axis=axis, reduction=reduction)
 
