@@ -12,8 +12,11 @@ using namespace mlc;
 
 Value EntryOutliner::dim(int64_t symbol) {
   Value &value = dims[symbol];
-  if (!value)
+  if (!value) { // in a branch or loop it would not serve what comes behind
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(cast<BlockArgument>(call).getOwner());
     value = rt::DimOp::create(b, loc, b.getIndexType(), call, symbol);
+  }
   return value;
 }
 
