@@ -118,7 +118,12 @@ private:
 
   Expr prefix(Value x, const Growth &g, OpFoldResult size) { return part(b.expr(x), g.axis, index(0), size); }
 
+  /// An insertion of nothing would be outside, by what tensor.insert_slice demands.
+  static bool isNothing(Value value) { return llvm::is_contained(CoreBuilder::typeOf(value).getShape(), 0); }
+
   Expr insertAlong(Value value, Value into, int64_t axis, OpFoldResult position) {
+    if (isNothing(value))
+      return b.expr(into);
     Sizes offsets(CoreBuilder::rankOf(value), index(0)), strides(offsets.size(), index(1));
     offsets[axis] = position;
     return b.expr(
@@ -303,6 +308,8 @@ private:
   }
 
   Value insertPart(const StackedOutput &output, Value part, Value room, Value step) {
+    if (isNothing(part))
+      return room;
     OpFoldResult position = step;
     if (output.isReversed)
       position = b.indexDifference(b.indexDifference(count, step), index(1));
