@@ -52,8 +52,8 @@ static Values pow(Node &n, CoreBuilder &b) {
       return x * x;
     if (e == 3)
       return x * x * x;
-    if (e == 0.5 && isFloat)
-      return b.sqrt(x);
+    if (e == 0.5 && isFloat) // C's: 0 of -0, infinity of minus infinity
+      return b.select(b.compare(core::Comparison::EQ, x, -INFINITY), b.splat(INFINITY, element), b.sqrt(x + 0.0));
     if (e == -1 && isFloat)
       return reciprocal(x);
   }

@@ -1,4 +1,6 @@
 """What single operators give where formulas that are right elsewhere go wrong, against values of C, NumPy or ONNX Runtime."""
+import ctypes
+
 import mlc_backend
 import numpy as np
 import onnx
@@ -74,7 +76,13 @@ def test_sine_does_not_depend_on_its_neighbours(tmp_path):
     np.testing.assert_array_equal(alone[both == small], mixed[both == small])
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def c_power(x, y):
+    """C's; NumPy takes the root of -infinity for its power of 0.5."""
+    function = ctypes.CDLL("libm.so.6").pow
+    function.restype, function.argtypes = ctypes.c_double, [ctypes.c_double] * 2
+    return np.array([function(a, b) for a, b in zip(*np.broadcast_arrays(x.astype(float), y))]).astype(x.dtype)
+
+
 @pytest.mark.parametrize("dtype", ["float", "double"])
 def test_power(tmp_path, dtype):
     """C's pow at all pairs of special values, with the exponent as an input and as a constant."""
@@ -82,7 +90,7 @@ def test_power(tmp_path, dtype):
     values = np.array([0.0, -0.0, 1, -1, 2, -2, 0.5, -0.5, 3, -3, 1.5, INF, -INF, NAN], numpy_type)
     x, y = np.repeat(values, values.size), np.tile(values, values.size)
     got, = run(tmp_path, model_of(f"({dtype}[n] x, {dtype}[n] y) => ({dtype}[n] z) {{ z = Pow(x, y) }}"), x=x, y=y)
-    want = np.power(x.astype(np.float64), y.astype(np.float64)).astype(numpy_type)
+    want = c_power(x, y)
     np.testing.assert_allclose(got, want, rtol=1e-6)
     same(np.where(np.isfinite(want) & (want != 0), 1, got), np.where(np.isfinite(want) & (want != 0), 1, want))
     exponents = [v for v in values if np.isfinite(v)]
@@ -90,7 +98,7 @@ def test_power(tmp_path, dtype):
     constants = ", ".join(f"{dtype} e{i} = {{{v}}}" for i, v in enumerate(exponents))
     nodes = " ".join(f"z{i} = Pow(x, e{i})" for i in range(len(exponents)))
     for got, exponent in zip(run(tmp_path, model_of(f"({dtype}[n] x) => ({outputs}) <{constants}> {{ {nodes} }}"), x=values), exponents):
-        want = np.power(values.astype(np.float64), float(exponent)).astype(numpy_type)
+        want = c_power(values, exponent)
         np.testing.assert_allclose(got, want, rtol=1e-6)
         special = ~np.isfinite(want) | (want == 0)
         same(got[special], want[special])

@@ -221,5 +221,4 @@ def dynamic_quantize_linear(g):
     g.nonempty |= {(value.name, axis) for axis in range(len(value.shape))}  # of no elements the references have other scales
     if value.array.size == 0:
         raise Reject("the references disagree about the scale of nothing")
-    g.nonempty |= {(value.name, axis) for axis in range(value.array.ndim)}
     g.node("DynamicQuantizeLinear", [value], outputs=3)
