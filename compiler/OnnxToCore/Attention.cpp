@@ -48,7 +48,8 @@ static Values attention(Node &n, CoreBuilder &b) {
           outputMode = n.i64("qk_matmul_output_mode", 0);
   double softcap = n.f32("softcap", 0);
   bool isCausal = n.i64("is_causal", 0);
-  Type element = n.element(0), softmaxType = n.dtype("softmax_precision", element);
+  // Scores of f16 may be larger than f16.
+  Type element = n.element(0), wide = accumulatorOf(element), softmaxType = n.dtype("softmax_precision", wide);
   if (!softmaxType || !(kindOf(softmaxType) & kFloat))
     return n.fail("softmax_precision is not a float type");
   if (!n.check(outputMode >= 0 && outputMode <= 3, "qk_matmul_output_mode is {0}", outputMode) ||
@@ -89,14 +90,14 @@ static Values attention(Node &n, CoreBuilder &b) {
     grouped = b.reshape(grouped,
                         {qSizes[0], kSizes[1], b.indexProduct(qSizes[2], b.builder.getIndexAttr(shared)), qSizes[3]});
   CoreBuilder::DotDims byDepth{{0, 1}, {0, 1}, {3}, {3}};
-  Expr product = b.dot(grouped, *k, byDepth);
+  Expr product = b.dot(grouped, *k, byDepth, wide);
   if (shared > 1)
     product = b.reshape(product, scoreSizes);
   Expr capped = softcap > 0 ? b.tanh(product / softcap) * softcap : product;
   Expr scores = capped;
 
   // Masks: what may not be seen gets minus infinity.
-  Expr hidden = b.splat(-INFINITY, element);
+  Expr hidden = b.splat(-INFINITY, wide);
   if (n.has(3)) {
     Expr mask = n.in(3);
     int64_t rank = n.rank(3);
@@ -110,10 +111,9 @@ static Values attention(Node &n, CoreBuilder &b) {
             : *constantSize(have) != 1 && *constantSize(have) < *constantSize(want)) { // a shorter mask hides the rest
       Sizes low = constantSizes(b, SmallVector<int64_t>(rank, 0)), high = low;
       high.back() = b.indexMax(b.indexDifference(want, have), b.builder.getIndexAttr(0));
-      mask = b.pad(mask, isBool ? b.splat(0, n.element(3)) : hidden, low, high);
+      mask = b.pad(mask, b.splat(isBool ? 0 : -INFINITY, n.element(3)), low, high);
     }
-    auto spread =
-        n.broadcastTo(isBool ? b.select(mask, b.splatLike(0, b.cast(mask, element)), hidden) : mask, scoreSizes);
+    auto spread = n.broadcastTo(isBool ? b.select(mask, b.splat(0, wide), hidden) : convert(b, mask, wide), scoreSizes);
     if (!spread)
       return failure();
     scores = scores + *spread;
@@ -136,11 +136,9 @@ static Values attention(Node &n, CoreBuilder &b) {
     scores = hideLaterKeys(scores, past, hidden);
   }
   bool mayHideAll = n.has(3) || n.has(6);
-  Expr wide = convert(b, scores, softmaxType), weights = mayHideAll ? maskedSoftmax(wide, {3}) : softmax(wide, {3});
-  Expr debug = outputMode == 0   ? product
-               : outputMode == 1 ? capped
-               : outputMode == 2 ? scores
-                                 : convert(b, weights, element);
+  Expr precise = convert(b, scores, softmaxType),
+       weights = mayHideAll ? maskedSoftmax(precise, {3}) : softmax(precise, {3});
+  Expr debug = outputMode == 0 ? product : outputMode == 1 ? capped : outputMode == 2 ? scores : weights;
   Expr factors = convert(b, weights, CoreBuilder::elementOf(*v));
   if (shared > 1)
     factors = b.reshape(factors,
@@ -151,7 +149,7 @@ static Values attention(Node &n, CoreBuilder &b) {
   y = convert(b, y, element);
   if (n.rank(0) == 3)
     y = joinHeads(y);
-  return {y, *k, *v, debug};
+  return {y, *k, *v, convert(b, debug, element)};
 }
 
 /// (x1, x2) rotated: (x1 cos - x2 sin, x1 sin + x2 cos); x1 and x2 are the halves, or the even and odd elements.

@@ -55,8 +55,9 @@ static Values fusedMatMul(Node &n, CoreBuilder &b) {
   if (!n.sameElement({x, y}) || !matmulFits(n, x, y))
     return failure();
   double alpha = n.f32("alpha", 1);
-  Expr z = b.matmul(x, y);
-  return alpha == 1 ? z : z * alpha;
+  if (alpha == 1)
+    return b.matmul(x, y);
+  return convert(b, b.matmul(x, y, accumulatorOf(n.element(0))) * alpha, n.element(0));
 }
 
 // ---- normalizations -----------------------------------------------------------------------------------------------------
@@ -175,7 +176,7 @@ static std::optional<Expr> keyMask(Node &n, int64_t i, OpFoldResult keys, Type e
 /// softmax(q k' * scale + bias + mask) v as [batch, sequence, hidden].
 static std::optional<Expr> attended(Node &n, const Heads &h) {
   CoreBuilder &b = n.b;
-  Type element = CoreBuilder::elementOf(h.q);
+  Type element = CoreBuilder::elementOf(h.q), wide = accumulatorOf(element); // scores of f16 may be larger than f16
   double filter = n.f32("mask_filter_value", -10000), scale = n.f32("scale", 0);
   auto depth = staticDim(n, h.q, 3, "a head size");
   if (!depth || !n.sameElement({h.q, h.k, h.v}) ||
@@ -183,21 +184,23 @@ static std::optional<Expr> attended(Node &n, const Heads &h) {
       !n.sameSize(b.dim(h.k, 2), b.dim(h.v, 2), "lengths of key and value"))
     return std::nullopt;
   scale = scale == 0 ? 1 / std::sqrt(double(std::max<int64_t>(*depth, 1))) : scale;
-  Expr scores = b.dot(h.q * scale, h.k, {{0, 1}, {0, 1}, {3}, {3}});
-  auto biased = plus(n, scores, h.bias);
-  if (!biased)
-    return std::nullopt;
-  scores = *biased;
+  Expr scores = b.dot(h.q * scale, h.k, {{0, 1}, {0, 1}, {3}, {3}}, wide);
+  if (n.has(h.bias)) {
+    auto bias = n.sameElement({h.q, n.in(h.bias)}) ? n.broadcastTo(n.in(h.bias), b.dims(scores)) : std::nullopt;
+    if (!bias)
+      return std::nullopt;
+    scores = scores + convert(b, *bias, wide);
+  }
   if (n.has(h.mask)) {
-    auto mask = keyMask(n, h.mask, b.dim(h.k, 2), element, filter);
+    auto mask = keyMask(n, h.mask, b.dim(h.k, 2), wide, filter);
     mask = mask ? n.broadcastTo(*mask, b.dims(scores)) : std::nullopt;
     if (!mask)
       return std::nullopt;
     scores = scores + *mask;
   }
   if (n.i64("unidirectional", 0))
-    scores = hideLaterKeys(scores, h.past, b.splat(-INFINITY, element));
-  Expr weights = convert(b, softmax(convert(b, scores, accumulatorOf(element)), {3}), element);
+    scores = hideLaterKeys(scores, h.past, b.splat(-INFINITY, wide));
+  Expr weights = convert(b, softmax(scores, {3}), element);
   return joinHeads(b.dot(weights, h.v, {{0, 1}, {0, 1}, {3}, {2}}));
 }
 

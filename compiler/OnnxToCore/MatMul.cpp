@@ -40,19 +40,24 @@ static Values gemm(Node &n, CoreBuilder &b) {
   CoreBuilder::DotDims dims;
   dims.lhsContract = {transA ? 0 : 1};
   dims.rhsContract = {transB ? 1 : 0};
-  Expr z = b.dot(x, y, dims);
+  Type element = n.element(0), wide = accumulatorOf(element);
+  Expr z = b.dot(x, y, dims, wide);
   auto scaled = [&](Expr v, double factor) {
     if (factor == 1)
       return v;
-    if (kindOf(n.element(0)) == kFloat)
+    if (kindOf(element) == kFloat)
       return v * factor;
-    return b.cast(b.cast(v, b.builder.getF64Type()) * factor, n.element(0));
+    return b.cast(b.cast(v, b.builder.getF64Type()) * factor, element);
   };
   z = scaled(z, alpha);
-  if (!n.has(2))
-    return z;
-  auto c = n.sameElement({x, n.in(2)}) ? n.broadcastTo(scaled(n.in(2), beta), b.dims(z)) : std::nullopt;
-  return c ? Values(z + *c) : failure();
+  if (n.has(2)) {
+    auto c =
+        n.sameElement({x, n.in(2)}) ? n.broadcastTo(scaled(convert(b, n.in(2), wide), beta), b.dims(z)) : std::nullopt;
+    if (!c)
+      return failure();
+    z = z + *c;
+  }
+  return convert(b, z, element);
 }
 
 // ---- Einsum -------------------------------------------------------------------------------------------------------------

@@ -556,10 +556,10 @@ Expr CoreBuilder::dot(Value lhs, Value rhs, const DotDims &dims, Type accumulato
 }
 
 // Batch dimensions that only one side has are free dimensions of that side, so that a matrix that all batches share is one contraction.
-Expr CoreBuilder::matmul(Value lhs, Value rhs) {
+Expr CoreBuilder::matmul(Value lhs, Value rhs, Type accumulator) {
   bool lhsIsVector = rankOf(lhs) == 1, rhsIsVector = rankOf(rhs) == 1;
   if (lhsIsVector && rhsIsVector)
-    return dot(lhs, rhs, {{}, {}, {0}, {0}});
+    return dot(lhs, rhs, {{}, {}, {0}, {0}}, accumulator);
   if (rankOf(lhs) == 0 || rankOf(rhs) == 0) {
     emitError(loc, "matmul of a scalar: ") << lhs.getType() << " and " << rhs.getType();
     failed = true;
@@ -569,7 +569,7 @@ Expr CoreBuilder::matmul(Value lhs, Value rhs) {
   int64_t lhsBatch = lhsIsVector ? 0 : lhsRank - 2, rhsBatch = rhsIsVector ? 0 : rhsRank - 2;
   int64_t lhsContract = lhsRank - 1, rhsContract = rhsIsVector ? 0 : rhsRank - 2;
   if (rhsBatch == 0) // [b..., m, k] x [k, n]
-    return dot(lhs, rhs, {{}, {}, {lhsContract}, {rhsContract}});
+    return dot(lhs, rhs, {{}, {}, {lhsContract}, {rhsContract}}, accumulator);
   // Broadcast both batches to each other.
   int64_t batch = std::max(lhsBatch, rhsBatch);
   Sizes sizes(batch, builder.getIndexAttr(1));
@@ -593,7 +593,7 @@ Expr CoreBuilder::matmul(Value lhs, Value rhs) {
   }
   dims.lhsContract = {rankOf(lhs) - 1};
   dims.rhsContract = {rhsIsVector ? batch : rankOf(rhs) - 2};
-  return dot(lhs, rhs, dims);
+  return dot(lhs, rhs, dims, accumulator);
 }
 
 Expr CoreBuilder::conv(Value lhs, Value rhs, const ConvDims &dims) {

@@ -177,7 +177,7 @@ public:
   /// Result: batch dims, then lhs free dims, then rhs free dims. Accumulates in `accumulator` (default: the element type).
   Expr dot(Value lhs, Value rhs, const DotDims &dims, Type accumulator = {});
   /// NumPy matmul of any ranks, batch dimensions broadcast.
-  Expr matmul(Value lhs, Value rhs);
+  Expr matmul(Value lhs, Value rhs, Type accumulator = {});
   struct ConvDims {
     llvm::SmallVector<int64_t> strides, padLow, padHigh, lhsDilation, rhsDilation; // spatial
     int64_t groups = 1;

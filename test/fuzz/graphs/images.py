@@ -157,7 +157,7 @@ def non_max_suppression(g):
 
 def taper(name):
     def make(g):
-        size = g.parameter(np.array(g.integer(2, 9), g.of(I64, I32)))  # a window of one element may be 0.42 - 0.5 + 0.08
+        size = g.parameter(np.array(g.integer(3, 9), g.of(I64, I32)))  # ends are 0.42 - 0.5 + 0.08
         g.node(name, [size], periodic=g.of(0, 1), output_datatype=tensor_type(g.of(F32, F64)))
     return make
 
