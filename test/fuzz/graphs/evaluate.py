@@ -87,6 +87,21 @@ class BatchNormalization(OpRun):
         return (y.astype(x.dtype),)
 
 
+class TensorScatter(OpRun):
+    """The reference evaluator's takes the batch's number modulo the length, too (onnx 1.22)."""
+
+    op_domain = ""
+
+    def _run(self, cache, update, starts=None, mode="linear", axis=-2):
+        y, new = (np.moveaxis(array, axis, 1) for array in (cache.copy(), update))
+        if new.shape[1] > y.shape[1] or new.shape[:1] + new.shape[2:] != y.shape[:1] + y.shape[2:]:
+            raise ValueError(f"an update of {update.shape} for {cache.shape}")
+        for batch in range(len(y)):
+            places = np.arange(new.shape[1]) + (0 if starts is None else starts[batch])
+            y[batch, places % y.shape[1] if mode == "circular" else places] = new[batch]
+        return (np.moveaxis(y, 1, axis),)
+
+
 class Node:
     """One node, run by the reference evaluator, or by ONNX Runtime where that has no such operator."""
 
@@ -132,7 +147,7 @@ class Node:
     def reference(self, feeds):
         if has_one_reference(self.node):
             raise NotImplementedError(self.node.op_type)
-        return ReferenceEvaluator(self.model(feeds), new_ops=[LRN] if self.opset >= 14 else [LRN, BatchNormalization])
+        return ReferenceEvaluator(self.model(feeds), new_ops=[LRN, TensorScatter, *([BatchNormalization] if self.opset < 14 else [])])
 
 
 def has_one_reference(node):
