@@ -399,8 +399,10 @@ struct NmsLoops {
   Value exceeds(const Box &x, Box &y, Value intersection) {
     y.area = areaOf(y);
     Value zero = real(0), whole = subtract(add(x.area, y.area), intersection);
-    Value all = isMore(arith::DivFOp::create(l.b, l.loc, intersection, whole), iouThreshold);
-    for (Value area : {x.area, y.area, whole})
+    // LLVM divides before it knows that boxes meet: never by 0, which may trap.
+    Value isSome = isMore(whole, zero), divisor = l.select(isSome, whole, real(1));
+    Value all = l.both(isMore(arith::DivFOp::create(l.b, l.loc, intersection, divisor), iouThreshold), isSome);
+    for (Value area : {x.area, y.area})
       all = l.both(all, isMore(area, zero));
     return all;
   }
@@ -408,14 +410,14 @@ struct NmsLoops {
   /// The positions of the boxes with enough score go into the workspace; how many there are.
   Value candidates(Value batch, Value group) {
     Value zero = l.index(0), one = l.index(1);
+    Value takesAll = arith::CmpFOp::create(l.b, l.loc, arith::CmpFPredicate::UNO, scoreThreshold, scoreThreshold);
+    Value threshold = l.select(takesAll, real(0), scoreThreshold); // a comparison with NaN may trap
     auto loop = scf::ForOp::create(l.b, l.loc, zero, l.dim(scores, 2), one, ValueRange{zero});
     OpBuilder::InsertionGuard guard(l.b);
     l.b.setInsertionPointToStart(loop.getBody());
     Value i = loop.getInductionVar(), found = loop.getRegionIterArg(0);
     l.store(toInteger(i), workspace, found);
-    Value takesAll = arith::CmpFOp::create(l.b, l.loc, arith::CmpFPredicate::UNO, scoreThreshold, scoreThreshold);
-    Value isEnough =
-        arith::OrIOp::create(l.b, l.loc, takesAll, isMore(l.load(scores, {batch, group, i}), scoreThreshold));
+    Value isEnough = arith::OrIOp::create(l.b, l.loc, takesAll, isMore(l.load(scores, {batch, group, i}), threshold));
     scf::YieldOp::create(l.b, l.loc,
                          l.add(found, arith::IndexCastUIOp::create(l.b, l.loc, l.b.getIndexType(), isEnough)));
     return loop.getResult(0);

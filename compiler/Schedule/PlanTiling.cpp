@@ -1,5 +1,6 @@
 // PlanTiling: asks the planner about each kernel and notes its answer on the function.
 #include "compiler/Passes.h"
+#include "compiler/Schedule/BodyEmitter.h"
 #include "compiler/Schedule/KernelNest.h"
 #include "compiler/Schedule/Kernels.h"
 
@@ -63,6 +64,21 @@ LoopNest mlc::describeNest(linalg::GenericOp op, StringRef kind) {
   return nest;
 }
 
+/// LLVM computes with vectors of less than 128 bits in registers of 128, whose other lanes hold anything: a division there may trap.
+static int64_t lanesMin(func::FuncOp kernel) {
+  constexpr int64_t registerBits = 128;
+  int64_t lanes = 1;
+  for (auto generic : kernel.getOps<linalg::GenericOp>()) {
+    if (!mayTrap(generic))
+      continue;
+    for (Operation &op : *generic.getBody())
+      for (Type type : op.getResultTypes())
+        if (isa<FloatType>(type)) // of less than 32 bits is computed with 32
+          lanes = std::max<int64_t>(lanes, registerBits / std::max(32u, type.getIntOrFloatBitWidth()));
+  }
+  return lanes;
+}
+
 namespace {
 struct PlanTiling : mlc::impl::PlanTilingBase<PlanTiling> {
   using PlanTilingBase::PlanTilingBase;
@@ -75,7 +91,9 @@ struct PlanTiling : mlc::impl::PlanTilingBase<PlanTiling> {
     auto generics = kernel.getOps<linalg::GenericOp>();
     if (generics.empty())
       return;
-    Tiling plan = planTiling(describeNest(*generics.begin(), kind), Machine::get(machine));
+    LoopNest nest = describeNest(*generics.begin(), kind);
+    nest.lanesMin = lanesMin(kernel);
+    Tiling plan = planTiling(nest, Machine::get(machine));
     kernel->setAttr(kTilingAttr, sched::TilingAttr::get(&getContext(), plan.task, plan.lanes, plan.vectors, plan.rows,
                                                         plan.rowLoop, plan.laneLoop));
   }

@@ -89,13 +89,13 @@ static Tiling planContract(const LoopNest &nest, const Machine &machine) {
   Tiling tiling;
   tiling.task.assign(nest.loops.size(), 0);
   tiling.laneLoop = chooseLaneLoop(nest);
-  tiling.lanes = std::max<int64_t>(1, machine.vectorBytes / nest.elementBytes);
+  tiling.lanes = std::max(nest.lanesMin, machine.vectorBytes / nest.elementBytes);
   int64_t laneSize = tiling.laneLoop < 0 ? 1 : nest.loops[tiling.laneLoop].size;
   if (tiling.laneLoop < 0)
     tiling.lanes = 1;
   else if (laneSize !=
            kUnknown) // short rows: a shorter vector wastes less (powers of two only: an n tile of 48 ran at 4.9 GF/s)
-    while (tiling.lanes > 1 && laneSize <= tiling.lanes / 2)
+    while (tiling.lanes > nest.lanesMin && laneSize <= tiling.lanes / 2)
       tiling.lanes /= 2;
   tiling.rowLoop = chooseRowLoop(nest, tiling.laneLoop);
   tiling.vectors = laneSize != kUnknown && laneSize <= tiling.lanes ? 1 : 2;
@@ -141,7 +141,7 @@ static Tiling planRows(const LoopNest &nest, const Machine &machine) {
   Tiling tiling;
   tiling.task.assign(nest.loops.size(), 0);
   tiling.laneLoop = static_cast<int64_t>(nest.loops.size()) - 1;
-  tiling.lanes = std::max<int64_t>(1, machine.vectorBytes / nest.elementBytes);
+  tiling.lanes = std::max(nest.lanesMin, machine.vectorBytes / nest.elementBytes);
   tiling.vectors = machine.gpu ? 1 : 2;
   double work = totalWork(nest);
   double tasks = 1;

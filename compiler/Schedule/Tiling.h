@@ -38,6 +38,7 @@ struct LoopNest {
   llvm::SmallVector<Loop> loops;
   llvm::SmallVector<Access> accesses;
   int64_t elementBytes;
+  int64_t lanesMin = 1; // that fill the smallest register: what computes in the others may trap
 };
 
 struct Tiling {
