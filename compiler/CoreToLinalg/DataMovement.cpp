@@ -230,8 +230,9 @@ Value LinalgBuilder::pad(Value x, Value scalar, const Sizes &low, const Sizes &h
 }
 
 Value LinalgBuilder::insert(Value x, Value into, const Sizes &starts, const Sizes &sizes, const Sizes &steps) {
-  if (llvm::is_contained(cast<RankedTensorType>(x.getType()).getShape(), 0)) // no place is inside of nothing
-    return into;
+  for (Value value : {x, into})
+    if (llvm::is_contained(cast<RankedTensorType>(value.getType()).getShape(), 0)) // no place is inside of nothing
+      return into;
   return tensor::InsertSliceOp::create(b, loc, x, into, starts, sizes, steps);
 }
 

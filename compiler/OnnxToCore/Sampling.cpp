@@ -263,10 +263,13 @@ static Values deformConv(Node &n, CoreBuilder &b) {
       !n.check((*offsetShape)[1] == offsetGroups * taps * 2 && (*offsetShape)[0] == batch, "the offset's shape is {0}",
                toString(*offsetShape)))
     return failure();
-  if (n.has(4) && (!n.sameElement({x, n.in(4)}) ||
-                   !n.check(n.type(4).getShape() == ArrayRef<int64_t>({batch, offsetGroups * taps, height, width}),
-                            "the mask's shape is {0}", toString(n.type(4).getShape()))))
-    return failure();
+  if (n.has(4)) {
+    if (!n.ranked(4, 4, 4, "the mask") || !n.sameElement({x, n.in(4)}))
+      return failure();
+    for (auto [d, size] : llvm::enumerate({batch, offsetGroups * taps, height, width}))
+      if (!n.sameSize(b.dim(n.in(4), d), b.builder.getIndexAttr(size), "sizes of the mask and of what it is for"))
+        return failure();
+  }
   Type element = n.element(0);
   int64_t perGroup = channels / offsetGroups;
   auto index = [&](int64_t v) -> OpFoldResult { return b.builder.getIndexAttr(v); };

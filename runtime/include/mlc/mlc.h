@@ -7,7 +7,7 @@
 // time, any number of handles run at once.
 //
 // The floating-point environment (rounding, traps) stays as it is. A program may trap division by 0, overflow and invalid operations:
-// where all results are finite, none of them happens on the way.
+// where all results are finite, none of them happens on the way. (As in C, a float that does not fit into an integer is invalid.)
 #ifndef MLC_MLC_H
 #define MLC_MLC_H
 
