@@ -266,7 +266,7 @@ static Values deformConv(Node &n, CoreBuilder &b) {
   if (n.has(4)) {
     if (!n.ranked(4, 4, 4, "the mask") || !n.sameElement({x, n.in(4)}))
       return failure();
-    for (auto [d, size] : llvm::enumerate({batch, offsetGroups * taps, height, width}))
+    for (auto [d, size] : llvm::enumerate(std::array{batch, offsetGroups * taps, height, width}))
       if (!n.sameSize(b.dim(n.in(4), d), b.builder.getIndexAttr(size), "sizes of the mask and of what it is for"))
         return failure();
   }
