@@ -300,10 +300,11 @@ LogicalResult mlc::lowerRuntimeOps(ModuleOp module) {
     return failure();
   // What ends a block goes last and from behind: the rest of a block moves once for each that it holds.
   auto endsBlock = [](Operation *op) { return isa<rt::CheckOp, rt::BoundedSizeOp, rt::CommitOp>(op); };
-  auto last = std::stable_partition(ops.begin(), ops.end(), [&](Operation *op) { return !endsBlock(op); });
-  std::reverse(last, ops.end());
   Lowering lowering(module);
-  for (Operation *op : ops)
+  SmallVector<Operation *> last;
+  llvm::copy_if(llvm::reverse(ops), std::back_inserter(last), endsBlock);
+  llvm::erase_if(ops, endsBlock);
+  for (Operation *op : llvm::concat<Operation *>(ops, last))
     lowering.lower(op);
   return success();
 }
