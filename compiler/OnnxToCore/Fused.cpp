@@ -165,6 +165,9 @@ static std::optional<Expr> keyMask(Node &n, int64_t i, OpFoldResult keys, Type e
   Expr mask = n.in(i), isSeen = mask;
   if (n.rank(i) == 1) {
     Type i64 = b.builder.getI64Type();
+    if (!n.requireInRange(mask, b.builder.getIndexAttr(0), b.indexSum(keys, b.builder.getIndexAttr(1)),
+                          "number of keys"))
+      return std::nullopt;
     isSeen = b.compare(core::Comparison::LT, b.iota({keys}, 0, i64), b.unsqueeze(convert(b, mask, i64), {1, 2, 3}));
   } else {
     isSeen = b.unsqueeze(b.compare(core::Comparison::GT, mask, 0.0),

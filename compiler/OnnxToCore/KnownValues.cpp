@@ -157,7 +157,11 @@ struct Arithmetic {
       return constant(1); // a size of 0 divided by itself is not defined
     if (c == 1)
       return x;
-    return core::isNonNegative(x) && core::isNonNegative(y) ? MaybeIndex(b.indexFloorDiv(x, y)) : std::nullopt;
+    if (!core::isNonNegative(x) || !core::isNonNegative(y))
+      return std::nullopt;
+    if (!c)
+      b.require(b.indexCompare(mlir::arith::CmpIPredicate::ne, y, constant(0)), "a size of %d is divided by %d", x, y);
+    return b.indexFloorDiv(x, y);
   }
   MaybeIndex floorDivide(OpFoldResult x, int64_t y) {
     if (y == 1)

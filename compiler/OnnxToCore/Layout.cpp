@@ -28,19 +28,22 @@ static Values size(Node &n, CoreBuilder &b) {
 
 /// The size that makes `known` and it have as many elements as x: dynamic sizes cancel.
 static std::optional<OpFoldResult> inferSize(Node &n, const Sizes &all, const Sizes &others) {
-  int64_t above = 1, below = 1;
+  int64_t above = 1, below = 1, zeros = 0; // zeros: those of `others`, less those of `all`, which cancel like any size
   SmallVector<OpFoldResult> numerators, denominators;
   if (!n.validSizes(all) || !n.validSizes(others))
     return std::nullopt;
   for (OpFoldResult size : others) {
     if (auto c = constantSize(size))
-      below *= *c;
+      *c == 0 ? ++zeros : below *= *c;
     else
       denominators.push_back(size);
   }
   for (OpFoldResult size : all) {
     if (auto c = constantSize(size)) {
-      above *= *c;
+      if (*c != 0)
+        above *= *c;
+      else if (--zeros < 0)
+        above = 0;
       continue;
     }
     auto same = llvm::find_if(denominators, [&](OpFoldResult other) { return n.known.isSame(size, other); });
@@ -49,7 +52,7 @@ static std::optional<OpFoldResult> inferSize(Node &n, const Sizes &all, const Si
     else
       numerators.push_back(size);
   }
-  if (!n.check(below != 0, "a size cannot be inferred beside a size of 0"))
+  if (!n.check(zeros <= 0, "a size cannot be inferred beside a size of 0"))
     return std::nullopt;
   int64_t divisor = std::gcd(above, below);
   above /= std::max<int64_t>(divisor, 1);
@@ -483,7 +486,8 @@ static Values trilu(Node &n, CoreBuilder &b) {
     if (!n.elementIs(1, kInteger, "k") ||
         !n.check(n.type(1).hasStaticShape() && n.type(1).getNumElements() == 1, "k is not a scalar"))
       return failure();
-    row = row + convert(b, b.reshape(k, {}), i64);
+    // Any number, without an overflow of the sum: behind the last row and column all is the same.
+    row = row + b.minimum(b.maximum(convert(b, b.reshape(k, {}), i64), -double(kElementsMax)), double(kElementsMax));
   }
   return b.select(b.compare(isUpper ? core::Comparison::GE : core::Comparison::LE, column, row), x, b.splatLike(0, x));
 }

@@ -37,8 +37,8 @@ static std::optional<Expr> spread(Node &n, Expr x, Expr parameter, int64_t axisG
     if (d != *axis && !n.sameSize(merged[d], b.dim(x, d), "sizes of the scale and the input"))
       return std::nullopt;
   auto have = constantSize(merged[*axis]), want = constantSize(b.dim(x, *axis));
-  if (!n.check(!have || !want || *have >= *want, "{0} blocks do not cover size {1}", have.value_or(0) / block,
-               want.value_or(0)))
+  OpFoldResult blocks = b.indexCeilDiv(b.dim(x, *axis), b.builder.getIndexAttr(block));
+  if (!n.sameSize(b.dim(parameter, *axis), blocks, "numbers of blocks in the scale and the input"))
     return std::nullopt;
   Expr repeated = b.reshape(b.broadcast(parameter, wide, axes), merged);
   return have && want && *have == *want ? repeated : part(repeated, *axis, b.builder.getIndexAttr(0), b.dim(x, *axis));

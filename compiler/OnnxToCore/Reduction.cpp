@@ -128,6 +128,8 @@ template <Reduction kind> static Values cumulate(Node &n, CoreBuilder &b) {
       !n.elementIs(1, kInteger, "axis"))
     return failure();
   if (!n.known.find(b, n.in(1))) { // an axis that is only known at run time chooses one of all
+    if (!n.requireInRange(n.in(1), b.builder.getIndexAttr(-rank), b.builder.getIndexAttr(rank), "axis"))
+      return failure();
     Expr given = b.reshape(n.in(1), {}), y = n.in(0);
     for (int64_t d = 0; d < rank; ++d) {
       Expr isThis = b.binary("or", b.compare(Comparison::EQ, given, double(d)),
