@@ -241,6 +241,14 @@ private:
     bool isBackward = isReverse || d == 1;
     if (n.wants(0))
       loop.outputs.push_back({isBatchFirst ? 1 : 0, isBackward, {isBatchFirst ? 2 : 1}});
+    if (constantSize(count) == 0) { // the states stay
+      OpFoldResult hidden = b.dim(loop.states[0], 1), none = index(0), one = index(1);
+      Sizes sizes = isBatchFirst ? Sizes{batch, none, one, hidden} : Sizes{none, one, batch, hidden};
+      Expr y = b.broadcast(b.splat(0, n.element(0)), sizes, {});
+      loop.states.push_back(y);
+      keepResults(loop.states);
+      return true;
+    }
     Expr inputs = inputShare(d, tensors);
     auto buildStep = [&](Value number, ArrayRef<Value> states) {
       OpFoldResult t = getAsOpFoldResult(number);
@@ -251,13 +259,18 @@ private:
     Values values = loopOrSteps(loop, buildStep);
     if (values.failed())
       return false;
-    int64_t directionAxis = isBatchFirst ? 1 : 0;
-    lastH.push_back(b.unsqueeze(values.get()[0], {directionAxis}));
-    if (cell.hasCellState)
-      lastC.push_back(b.unsqueeze(values.get()[1], {directionAxis}));
-    if (n.wants(0))
-      sequences.push_back(values.get().back());
+    keepResults(values.get());
     return true;
+  }
+
+  /// Of a direction: the last states, then the sequence.
+  void keepResults(ArrayRef<Value> values) {
+    int64_t directionAxis = isBatchFirst ? 1 : 0;
+    lastH.push_back(b.unsqueeze(values[0], {directionAxis}));
+    if (cell.hasCellState)
+      lastC.push_back(b.unsqueeze(values[1], {directionAxis}));
+    if (n.wants(0))
+      sequences.push_back(values.back());
   }
 
   std::optional<Step> cellStep(const Direction &tensors, ArrayRef<Value> states, Expr input, OpFoldResult t,

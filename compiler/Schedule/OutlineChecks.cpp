@@ -145,7 +145,10 @@ LogicalResult EntryOutliner::emitCheck(core::CheckRangeOp op) {
     memref = contiguous(op.getX(), *memref);
   if (failed(memref))
     return failure();
-  int64_t rank = cast<MemRefType>(memref->getType()).getRank();
+  auto type = cast<MemRefType>(memref->getType());
+  if (llvm::is_contained(type.getShape(), 0))
+    return success();
+  int64_t rank = type.getRank();
   Value flat = *memref;
   SmallVector<Value> indices;
   OpBuilder::InsertionGuard guard(b);

@@ -401,8 +401,8 @@ static int64_t floorDivide(int64_t a, int64_t b) { return a / b - (a % b != 0 &&
 // Values are sizes and not negative: truncating division rounds down.
 OpFoldResult CoreBuilder::indexFloorDiv(OpFoldResult x, OpFoldResult y) {
   std::optional<int64_t> a = getConstantIntValue(x), b = getConstantIntValue(y);
-  if (a && b && *b != 0)
-    return builder.getIndexAttr(floorDivide(*a, *b));
+  if (a && b) // by 0 nothing is divided in earnest: who needs the result requires another divisor
+    return builder.getIndexAttr(*b == 0 ? 0 : floorDivide(*a, *b));
   if (std::optional<OpFoldResult> exact = exactQuotient(*this, x, y))
     return *exact;
   return indexOp<arith::DivSIOp>(*this, x, y);
@@ -410,8 +410,8 @@ OpFoldResult CoreBuilder::indexFloorDiv(OpFoldResult x, OpFoldResult y) {
 
 OpFoldResult CoreBuilder::indexCeilDiv(OpFoldResult x, OpFoldResult y) {
   std::optional<int64_t> a = getConstantIntValue(x), b = getConstantIntValue(y);
-  if (a && b && *b != 0)
-    return builder.getIndexAttr(-floorDivide(-*a, *b));
+  if (a && b)
+    return builder.getIndexAttr(*b == 0 ? 0 : -floorDivide(-*a, *b));
   if (std::optional<OpFoldResult> exact = exactQuotient(*this, x, y))
     return *exact;
   return indexFloorDiv(indexSum(x, indexDifference(y, builder.getIndexAttr(1))), y);

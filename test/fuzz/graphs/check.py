@@ -123,6 +123,8 @@ def judge(evaluation, feeds, outcome, answer, fits):
     if not other:
         return None
     if expected and wrong(opinion, expected):
+        if any(array.size == 0 for array in feeds.values()):
+            return None  # the references disagree about nothing
         return "neither", f"{bad}; ONNX Runtime: {other}"
     return "value", bad
 
