@@ -26,6 +26,8 @@ uint64_t alignTo64(uint64_t offset) { return (offset + 63) / 64 * 64; }
 
 /// Writes a splat without holding it whole.
 void writeSplat(raw_ostream &os, StringRef element, int64_t count) {
+  if (count == 0)
+    return;
   std::string piece;
   int64_t pieceCount = std::min<int64_t>(count, std::max<int64_t>(1, 4096 / std::max<int64_t>(1, element.size())));
   for (int64_t index = 0; index < pieceCount; ++index)

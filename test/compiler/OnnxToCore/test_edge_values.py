@@ -219,3 +219,14 @@ def test_an_affine_grid_of_one_point(tmp_path, plane):
     y, x = (np.linspace(-1, 1, size) for size in plane)
     base = np.stack([*np.meshgrid(x, y), np.ones(plane)], -1)
     np.testing.assert_allclose(run(tmp_path, model_of(text, 20), t=theta)[0], np.einsum("nij,hwj->nhwi", theta, base), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("text", ["y = ConstantOfShape(sizes)", "y = Round(none)"])
+def test_a_constant_of_no_elements(tmp_path, text):
+    """As a weight it was written for ever."""
+    model = model_of(f"(float[n] x) => (float[m] z, float[a,b] y) <int64[2] sizes = {{0, 2}}> {{ z = Neg(x) {text} }}")
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros((0, 2), F32), "none"))
+    x = random(3)
+    z, y = run(tmp_path, model, x=x)
+    np.testing.assert_array_equal(z, -x)
+    assert y.shape == (0, 2)
