@@ -114,6 +114,50 @@ def test_wrong_label(compiled, driver, root, tmp_path, optimizer):
         assert saved(gpu, tmp_path) != before
 
 
+def lengths(op, gates):
+    """A recurrent operator over sequences whose lengths are an input."""
+    return model_of([node(op, ["x", "w", "r", "", "i"], ["y", "h"], hidden_size=2)], {"x": ["t", "b", 3], "i": (I32, ["c"])},
+                    {"y": ["t", 1, "b", 2], "h": [1, "b", 2]}, {"w": random(1, 2 * gates, 3), "r": random(1, 2 * gates, 2)})
+
+
+SCATTER = model_of([node("TensorScatter", ["x", "u", "i"], ["y"], axis=1)], {"x": ["b", "s", 3], "u": ["b", "t", 3], "i": (I64, ["b"])},
+                   {"y": ["b", "s", 3]}, opset=24)
+UNPOOL = model_of([node("MaxUnpool", ["x", "i"], ["y"], kernel_shape=[2, 2], strides=[2, 2])],
+                  {"x": ["n", 1, "h", "w"], "i": (I64, ["n", 1, "h", "w"])}, {"y": ["n", 1, "k", "l"]})
+ALIGN = model_of([node("RoiAlign", ["x", "r", "i"], ["y"], output_height=2, output_width=2, sampling_ratio=2)],
+                 {"x": ["n", 1, "h", "w"], "r": ["k", 4], "i": (I64, ["k"])}, {"y": ["k", 1, 2, 2]})
+ATTENTION = model_of([node("Attention", ["x", "k", "v", "", "", "", "i"], ["y"], is_causal=1)],
+                     {"x": ["b", 2, "s", 4], "k": ["b", 2, "t", 4], "v": ["b", 2, "t", 5], "i": (I64, ["b"])}, {"y": ["b", 2, "s", 5]}, opset=24)
+ROI = np.array([[0, 0, 3, 3], [1, 1, 2, 2]], np.float32)
+# Name: model, feeds but for `i`, what `i` may be, and what it may not be by the value and the bound that the message names.
+PLACES = {
+    "TensorScatter": (SCATTER, {"x": random(2, 4, 3), "u": random(2, 2, 3)}, [0, 2], {(3, 3): [0, 3], (-1, 0): [-1, 0], (2**40, 3): [1, 2**40]}),
+    "MaxUnpool": (UNPOOL, {"x": random(1, 1, 2, 2)}, [[[[0, 3], [8, 15]]]],
+                  {(16, 16): [[[[0, 3], [8, 16]]]], (-1, 0): [[[[-1, 3], [8, 15]]]], (2**40, 16): [[[[0, 2**40], [1, 2]]]]}),
+    "RoiAlign": (ALIGN, {"x": random(2, 1, 4, 4), "r": ROI}, [0, 1], {(2, 2): [0, 2], (-1, 0): [-1, 0], (2**40, 2): [2**40, 0]}),
+    "Attention": (ATTENTION, {"x": random(2, 2, 3, 4), "k": random(2, 2, 6, 4), "v": random(2, 2, 6, 5)}, [6, 3],
+                  {(7, 7): [7, 1], (-1, 0): [-1, 2], (2**40, 7): [1, 2**40]}),
+    **{op: (lengths(op, gates), {"x": random(4, 2, 3)}, [4, 2], {(5, 5): [5, 1], (-1, 0): [2, -1], (2**31 - 1, 5): [2**31 - 1, 1]})
+       for op, gates in (("GRU", 3), ("RNN", 1), ("LSTM", 4))},
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_places_and_lengths(both, name):
+    """Operators that check what an index input says of places, rows or lengths: right ones give the CPU's values, wrong ones its message."""
+    model, feeds, good, wrong = PLACES[name]
+    dtype = np.int32 if name in ("GRU", "RNN", "LSTM") else np.int64
+    cpu, gpu = both(model)
+    with cpu, gpu:
+        for (value, bound), indices in wrong.items():
+            expected = failure(cpu, {**feeds, "i": np.array(indices, dtype)})
+            assert expected == f"model error: {name}_0: i {value} is {'below' if value < bound else 'not below'} {bound}"
+            assert failure(gpu, {**feeds, "i": np.array(indices, dtype)}) == expected
+        want = cpu.run({**feeds, "i": np.array(good, dtype)})
+        for key, got in gpu.run({**feeds, "i": np.array(good, dtype)}).items():
+            np.testing.assert_allclose(got, want[key], rtol=1e-5, atol=1e-6, err_msg=key)
+
+
 HOSTILE = np.array([0, -1, 5, 6, -6, -7, 2**31, -2**31, 2**62, 2**63 - 1, -2**63, 3])
 
 

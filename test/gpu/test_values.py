@@ -71,7 +71,7 @@ def test_training(gpu, root, optimizer):
     np.testing.assert_allclose(losses, golden[optimizer], rtol=1e-4)
 
 
-def model_of(nodes, inputs, outputs, weights=()):
+def model_of(nodes, inputs, outputs, weights=(), opset=17):
     """A model of a few nodes; inputs and outputs are {name: shape} of floats, or {name: (type, shape)}."""
     def info(name, shape):
         element, shape = shape if isinstance(shape, tuple) else (TensorProto.FLOAT, shape)
@@ -79,7 +79,7 @@ def model_of(nodes, inputs, outputs, weights=()):
 
     graph = helper.make_graph(nodes, "test", [info(*one) for one in inputs.items()], [info(*one) for one in outputs.items()],
                               [numpy_helper.from_array(value, name) for name, value in dict(weights).items()])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     model.ir_version = 8
     onnx.checker.check_model(model)
     return model

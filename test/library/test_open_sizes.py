@@ -1,11 +1,13 @@
 """Sizes that only the run knows and that meet another: what NumPy stretches is stretched, what does not fit ends the run with the node and
-the sizes, and nothing is read or written outside of the caller's memory. Values are those of the ONNX reference evaluator."""
+the sizes, and nothing is read or written outside of the caller's memory. Values are those of the ONNX reference evaluator, and of ONNX
+Runtime where that has none."""
 import ctypes
 import subprocess
 
 import mlc_backend
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto as T
 from onnx import helper
@@ -13,7 +15,9 @@ from onnx.reference import ReferenceEvaluator
 
 VALUE = helper.make_tensor_value_info
 NODE = helper.make_node
-TYPES = {"float32": T.FLOAT, "int64": T.INT64, "bool": T.BOOL}
+TYPES = {"float32": T.FLOAT, "int32": T.INT32, "int64": T.INT64, "bool": T.BOOL}
+# Where the reference evaluator is wrong: lengths of sequences, samples of regions, loops that append to nothing.
+BY_ONNX_RUNTIME = {"GRU", "LSTM", "Loop", "RNN", "RoiAlign", "Scan"}
 
 
 def model_of(nodes, inputs, constants=(), outputs=("y",), opset=18):
@@ -35,11 +39,17 @@ class Model:
         self.model = model_of(*arguments, **options)
         onnx.save(self.model, tmp_path / "model.onnx")
         self.library = mlc_backend.Library(compiled(tmp_path / "model.onnx"))
-        self.reference = ReferenceEvaluator(self.model)
+        if any(node.op_type in BY_ONNX_RUNTIME for node in self.model.graph.node):
+            self.reference = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+        else:
+            self.reference = ReferenceEvaluator(self.model)
 
     def check(self, **feeds):
+        self.compare(self.reference.run(None, feeds), **feeds)
+
+    def compare(self, expected, **feeds):
         actual = list(self.library.run(feeds).values())
-        for have, want in zip(actual, self.reference.run(None, feeds), strict=True):
+        for have, want in zip(actual, expected, strict=True):
             assert have.shape == want.shape
             np.testing.assert_allclose(have, want, rtol=1e-5, atol=1e-6)
 
@@ -212,6 +222,152 @@ def test_positions_out_of_range(compiled, tmp_path, case):
     model.refuses(case.split("-")[0], x=random(3, 2), i=bad(3))
 
 
+SCANNED = helper.make_graph([NODE("Add", ["s", "u"], ["s2"]), NODE("Mul", ["u", "v"], ["o"])], "body", [VALUE(name, T.FLOAT, [2]) for name in "suv"],
+                            [VALUE(name, T.FLOAT, [2]) for name in ("s2", "o")])
+# Nodes, inputs, shapes that fit, and pairs of sizes in shapes that do not.
+DISAGREE = {
+    "Concat": ([NODE("Concat", ["x", "z"], ["y"], axis=1)], {"x": ["a", "b"], "z": ["c", "d"]}, [((3, 2), (3, 4)), ((3, 2), (3, 0))],
+               {(3, 5): ((3, 2), (5, 2)), (1, 3): ((1, 2), (3, 2)), (3, 1): ((3, 2), (1, 2))}),
+    "Concat-constant": ([NODE("Concat", ["x", "c"], ["y"], axis=1)], {"x": ["n", 2]}, [((3, 2),)],
+                        {(5, 3): ((5, 2),), (1, 3): ((1, 2),), (0, 3): ((0, 2),)}),
+    "GatherND": ([NODE("GatherND", ["x", "i"], ["y"], batch_dims=1)], {"x": ["a", "b", "c"], "i": ("int64", ["d", "e", 1])},
+                 [((2, 3, 2), (2, 2, 1))], {(3, 2): ((3, 3, 2), (2, 2, 1)), (2, 3): ((2, 3, 2), (3, 2, 1)), (1, 2): ((1, 3, 2), (2, 2, 1)),
+                                            (2, 1): ((2, 3, 2), (1, 2, 1))}),
+    "GatherND-two": ([NODE("GatherND", ["x", "i"], ["y"], batch_dims=2)], {"x": ["a", "b", "c"], "i": ("int64", ["d", "e", 1])},
+                     [((2, 3, 4), (2, 3, 1))], {(4, 3): ((2, 4, 4), (2, 3, 1)), (3, 4): ((2, 3, 4), (2, 4, 1)), (1, 2): ((2, 1, 4), (2, 2, 1))}),
+    "Scan": ([NODE("Scan", ["s0", "x", "z"], ["l", "y"], body=SCANNED, num_scan_inputs=2)], {"x": ["n", 2], "z": ["m", 2]}, [((3, 2), (3, 2))],
+             {(3, 5): ((3, 2), (5, 2)), (5, 3): ((5, 2), (3, 2)), (1, 3): ((1, 2), (3, 2)), (3, 1): ((3, 2), (1, 2)), (0, 3): ((0, 2), (3, 2))}),
+    "Scan-constant": ([NODE("Scan", ["s0", "x", "c"], ["l", "y"], body=SCANNED, num_scan_inputs=2)], {"x": ["n", 2]}, [((3, 2),)],
+                      {(5, 3): ((5, 2),), (1, 3): ((1, 2),), (0, 3): ((0, 2),)}),
+    "Einsum": ([NODE("Einsum", ["x"], ["y"], equation="ii->i")], {"x": ["a", "b"]}, [((3, 3),), ((1, 1),)],
+               {(3, 5): ((3, 5),), (5, 3): ((5, 3),), (1, 3): ((1, 3),)}),
+    "Einsum-trace": ([NODE("Einsum", ["x"], ["y"], equation="ii->")], {"x": ["a", "b"]}, [((3, 3),)], {(3, 5): ((3, 5),), (1, 3): ((1, 3),)}),
+    "Einsum-rows": ([NODE("Einsum", ["x"], ["y"], equation="iij->ij")], {"x": ["a", "b", "c"]}, [((3, 3, 2),)],
+                    {(3, 5): ((3, 5, 2),), (1, 3): ((1, 3, 2),)}),
+    "Einsum-product": ([NODE("Einsum", ["x", "z"], ["y"], equation="ij,jj->i")], {"x": ["a", "b"], "z": ["p", "q"]}, [((2, 3), (3, 3))],
+                       {(5, 4): ((3, 5), (5, 4)), (3, 5): ((5, 3), (3, 5)), (3, 1): ((1, 3), (3, 1))}),
+}
+
+
+@pytest.mark.parametrize("case", DISAGREE)
+def test_sizes_that_disagree(compiled, tmp_path, case):
+    """One size of each pair would be read for both: past the end of the smaller, or only a part of the larger."""
+    nodes, inputs, fitting, differing = DISAGREE[case]
+    model = Model(compiled, tmp_path, nodes, inputs, {"c": random(3, 2), "s0": random(2)}, outputs=list(nodes[0].output), opset=17)
+
+    def feeds(shapes):
+        return {name: np.arange(np.prod(shape)).reshape(shape) % 2 if isinstance(inputs[name], tuple) else random(*shape)
+                for name, shape in zip(inputs, shapes)}
+    for shapes in fitting:
+        model.check(**feeds(shapes))
+    for (first, other), shapes in differing.items():
+        model.refuses(f"model error: {case.split('-')[0]}_0: ", f"differ: {first} and {other}", **feeds(shapes))
+
+
+def sequences(op, direction):
+    """Nodes, inputs and weights of a recurrent operator with lengths."""
+    gates, directions = {"LSTM": 4, "GRU": 3, "RNN": 1}[op], 2 if direction == "bidirectional" else 1
+    return ([NODE(op, ["x", "w", "r", "", "i"], ["y", "h"], hidden_size=2, direction=direction)], {"x": ["t", "b", 3], "i": ("int32", ["c"])},
+            {"w": random(directions, gates * 2, 3), "r": random(directions, gates * 2, 2)})
+
+
+ROI, PLACES = np.array([[0, 0, 3, 3], [1, 1, 2, 2]], np.float32), (1, 1, 2, 2)
+SCATTERED = {"x": ["b", "s", "d"], "u": ["c", "t", "e"], "i": ("int64", ["f"])}
+UNPOOLED = {"x": ["n", 1, "h", "w"], "i": ("int64", ["m", 1, "k", "l"])}
+REGIONS = {"x": ["n", 1, "h", "w"], "r": ["k", 4], "i": ("int64", ["l"])}
+CACHE = {"x": random(2, 4, 3), "u": random(2, 2, 3)}
+HUGE = 1 << 40
+# Opset, (nodes, inputs, weights), other feeds, values of `i` that are right, and wrong ones by the value and the bound that the message names.
+POSITIONS = {
+    "TensorScatter": (24, ([NODE("TensorScatter", ["x", "u", "i"], ["y"], axis=1)], SCATTERED, {}), CACHE, [0, 2],
+                      {(3, 3): [0, 3], (4, 3): [4, 0], (-1, 0): [-1, 0], (HUGE, 3): [HUGE, 0]}),
+    "TensorScatter-circular": (24, ([NODE("TensorScatter", ["x", "u", "i"], ["y"], axis=1, mode="circular")], SCATTERED, {}), CACHE,
+                               [0, 3], {(4, 4): [4, 0], (-1, 0): [0, -1], (HUGE, 4): [0, HUGE]}),
+    "MaxUnpool": (18, ([NODE("MaxUnpool", ["x", "i"], ["y"], kernel_shape=[2, 2], strides=[2, 2])], UNPOOLED, {}), {"x": random(*PLACES)},
+                  np.reshape([0, 3, 8, 15], PLACES),
+                  {(bad, bound): np.reshape([0, bad, 8, 15], PLACES) for bad, bound in ((16, 16), (-1, 0), (HUGE, 16))}),
+    **{f"RoiAlign-{mode}": (16, ([NODE("RoiAlign", ["x", "r", "i"], ["y"], output_height=2, output_width=2, sampling_ratio=2, mode=mode)],
+                                 REGIONS, {}), {"x": random(2, 1, 4, 4), "r": ROI}, [0, 1],
+                            {(2, 2): [0, 2], (-1, 0): [-1, 0], (HUGE, 2): [HUGE, 0]}) for mode in ("avg", "max")},
+    **{f"{op}-{direction}": (18, sequences(op, direction), {"x": random(4, 2, 3)}, np.array([4, 0], np.int32),
+                             {(bad, bound): np.array(lengths, np.int32)
+                              for bad, bound, lengths in ((5, 5, [5, 1]), (-1, 0, [2, -1]), (2**31 - 1, 5, [2**31 - 1, 1]))})
+       for op in ("LSTM", "GRU", "RNN") for direction in ("forward", "reverse", "bidirectional")},
+}
+
+
+@pytest.mark.parametrize("case", POSITIONS)
+def test_positions_and_lengths_out_of_range(compiled, tmp_path, case):
+    """If what an input says of places and lengths were believed, values would be lost in silence, or memory outside be read or written."""
+    opset, (nodes, inputs, weights), others, good, wrong = POSITIONS[case]
+    model = Model(compiled, tmp_path, nodes, inputs, weights, outputs=list(nodes[0].output), opset=opset)
+    model.check(**others, i=np.array(good))
+    for (value, bound), values in wrong.items():
+        words = f"model error: {case.split('-')[0]}_0: i {value} is {'below' if value < bound else 'not below'} {bound}"
+        model.refuses(words, **others, i=np.array(values))
+
+
+@pytest.mark.parametrize("causal", [0, 1])
+def test_lengths_of_keys_out_of_range(compiled, tmp_path, causal):
+    """Attention's nonpad_kv_seqlen: keys after the last would be read."""
+    node = NODE("Attention", ["q", "k", "v", "", "", "", "i"], ["y"], is_causal=causal)
+    model = Model(compiled, tmp_path, [node], {"q": ["b", 2, "s", 4], "k": ["b", 2, "t", 4], "v": ["b", 2, "t", 5], "i": ("int64", ["n"])}, opset=24)
+    q, k, v, lengths = random(2, 2, 3, 4), random(2, 2, 6, 4), random(2, 2, 6, 5), np.array([6, 3])
+    scores = q @ k.transpose(0, 1, 3, 2) / 2
+    visible = np.arange(6) < lengths[:, None, None, None]
+    if causal:  # the queries are the last ones
+        visible = visible & (np.arange(6) <= np.arange(3)[:, None] + lengths[:, None, None, None] - 3)
+    weights = np.where(visible, np.exp(scores), 0)
+    model.compare([weights / weights.sum(-1, keepdims=True) @ v], q=q, k=k, v=v, i=lengths)
+    for wrong, bound in ((7, 7), (-1, 0), (HUGE, 7)):
+        words = f"model error: Attention_0: i {wrong} is {'below' if wrong < bound else 'not below'} {bound}"
+        model.refuses(words, q=q, k=k, v=v, i=np.array([2, wrong]))
+    model.refuses("model error: Attention_0: ", "3 and 2", q=q, k=k, v=v, i=np.array([1, 2, 3]))
+
+
+def test_a_constant_position_out_of_range(compiled, mlc, tmp_path):
+    """It is seen at compile time where the size is known, at the latest by the run."""
+    model = Model(compiled, tmp_path, [NODE("Gather", ["x", "i"], ["y"])], {"x": ["n", 2]}, {"i": np.array([0, 3])})
+    model.check(x=random(4, 2))
+    model.refuses("model error: Gather_0: index 3 is out of range: less than 3 is expected", x=random(3, 2))
+    model.refuses("model error: Gather_0: index 3 is out of range: less than 0 is expected", x=random(0, 2))
+    for wrong, words in ((3, "index 3 is out of range: less than 3 is expected"), (-4, "index -4 is out of range: at least -3 is expected")):
+        onnx.save(model_of([NODE("Gather", ["x", "i"], ["y"])], {"x": [3, 2]}, {"i": np.array([0, wrong])}), tmp_path / "fixed.onnx")
+        with pytest.raises(mlc_backend.CompileError, match=f"Gather_0: error: .*{words}"):
+            mlc_backend.compile_model(tmp_path / "fixed.onnx", tmp_path / "fixed.so", mlc=mlc)
+
+
+@pytest.mark.parametrize("indices, words", [([1, 7], "indices have size 7 in dimension 1, the data 3"),
+                                            ([3, 2], "indices have size 3 in dimension 0, the data 2")])
+def test_more_indices_than_data(mlc, tmp_path, indices, words):
+    """Along another axis than the one that is scattered to, an element would be written behind the data."""
+    axis = 0 if indices[1] == 7 else 1
+    model = model_of([NODE("ScatterElements", ["x", "i", "u"], ["y"], axis=axis)], {"x": [2, 3], "i": ("int64", indices), "u": indices})
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(mlc_backend.CompileError, match=f"ScatterElements_0: error: ScatterElements .*: {words}"):
+        mlc_backend.compile_model(tmp_path / "m.onnx", tmp_path / "m.so", mlc=mlc)
+
+
+def test_the_lesser_of_one_and_a_size(compiled, tmp_path):
+    """Min(1, n) is 1 or 0: a row that is stretched over all, not a size of its own."""
+    nodes = [NODE("Shape", ["x"], ["n"], start=0, end=1), NODE("Min", ["n", "one"], ["k"]), NODE("Expand", ["c", "k"], ["r"]),
+             NODE("Add", ["x", "r"], ["y"])]
+    model = Model(compiled, tmp_path, nodes, {"x": ["n"]}, {"one": [1], "c": random(1)}, outputs=("k", "r", "y"))
+    for n in (1, 5, 0):
+        model.check(x=random(n))
+
+
+def test_a_prompt_for_each_of_a_batch(compiled, tmp_path):
+    """cat([prompt.expand(b, -1, -1), x], 1)"""
+    nodes = [NODE("Shape", ["x"], ["b"], start=0, end=1), NODE("Concat", ["b", "rest"], ["t"], axis=0), NODE("Expand", ["p", "t"], ["e"]),
+             NODE("Concat", ["e", "x"], ["y"], axis=1)]
+    model = Model(compiled, tmp_path, nodes, {"x": ["b", "n", 2], "p": ["c", 3, 2]}, {"rest": [3, 2]})
+    for batch, prompts in [(2, 1), (2, 2), (1, 1), (0, 1)]:
+        model.check(x=random(batch, 4, 2), p=random(prompts, 3, 2))
+    model.refuses("model error: Concat_3: ", "2 and 1", x=random(1, 4, 2), p=random(2, 3, 2))
+    model.refuses("model error: Expand_2: ", "size 2", "to 3", x=random(3, 4, 2), p=random(2, 3, 2))
+
+
 def test_computed_positions_out_of_range(compiled, tmp_path):
     """Positions of an exporter's Range against a table: a sequence that is longer than the table."""
     nodes = [NODE("Shape", ["x"], ["s"], start=0, end=1), NODE("Squeeze", ["s", "zero"], ["n"]), NODE("Range", ["o", "n", "i"], ["p"]),
@@ -253,8 +409,36 @@ def test_a_loop_appends_to_nothing(compiled, tmp_path):
     nodes = [NODE("Shape", ["x"], ["s"], start=0, end=1), NODE("Squeeze", ["s", "zero1"], ["n"]), NODE("ConstantOfShape", ["none"], ["r0"]),
              NODE("Loop", ["n", "true", "r0"], ["y"], body=body)]
     model = Model(compiled, tmp_path, nodes, {"x": ["n", 4]}, {"zero1": [0], "none": [0, 4], "true": np.array(True)})
-    model.check(x=random(1, 4))
-    model.check(x=random(9, 4))
+    for rows in (1, 9, 0):
+        model.check(x=random(rows, 4))
+
+
+# What comes before the last node of a body, `v2 = v + g`; it holds for a w of 6 elements and not for one of 3 or of none.
+ASSUMING = {
+    "index": [NODE("Gather", ["w", "five"], ["g"])],
+    "step": [NODE("Add", ["i", "four"], ["j"]), NODE("Gather", ["w", "j"], ["g"])],
+    "sizes": [NODE("Identity", ["w"], ["g"])],
+    "expand": [NODE("Shape", ["w"], ["s"]), NODE("Expand", ["x", "s"], ["g"])],
+    "reshape": [NODE("Reshape", ["w", "pairs"], ["h"]), NODE("ReduceSum", ["h"], ["g"], keepdims=0)],
+    "slice": [NODE("Slice", ["w", "from", "to"], ["h"]), NODE("Squeeze", ["h", "zero"], ["g"])],
+    "largest": [NODE("Slice", ["w", "from", "to"], ["h"]), NODE("ArgMax", ["h"], ["k"], keepdims=0), NODE("Cast", ["k"], ["g"], to=T.FLOAT)],
+}
+
+
+@pytest.mark.parametrize("case", ASSUMING)
+def test_a_loop_without_a_step_assumes_nothing(compiled, tmp_path, case):
+    """What its body relies on would be checked before the loop, and no step needs it."""
+    body = helper.make_graph([*ASSUMING[case], NODE("Add", ["v", "g"], ["v2"]), NODE("Identity", ["c"], ["c2"])], "body",
+                             [VALUE("i", T.INT64, []), VALUE("c", T.BOOL, []), VALUE("v", T.FLOAT, None)],
+                             [VALUE("c2", T.BOOL, []), VALUE("v2", T.FLOAT, None)])
+    constants = {"five": np.array(5), "four": np.array(4), "pairs": [2, 3], "from": [5], "to": [6], "zero": [0]}
+    read = {name for node in ASSUMING[case] for name in node.input}
+    model = Model(compiled, tmp_path, [NODE("Loop", ["m", "true", "x"], ["y"], body=body)], {"x": ["n"], "w": ["k"], "m": ("int64", [])},
+                  {"true": np.array(True)} | {name: array for name, array in constants.items() if name in read})
+    model.check(x=random(6), w=random(6), m=np.array(2))
+    for size in (6, 3, 0):
+        model.check(x=random(6), w=random(size), m=np.array(0))
+    model.refuses("model error: ", x=random(6), w=random(3), m=np.array(2))
 
 
 def test_a_carried_value_that_shrinks_is_refused(mlc, tmp_path):
