@@ -5,6 +5,8 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/Pass/PassManager.h"
+#include <cstdint>
+#include <optional>
 
 namespace mlc {
 
@@ -17,7 +19,7 @@ void addConversions(mlir::OpPassManager &manager, const mlir::ConvertVectorToLLV
 /// An error at the first op of a dialect that is none of `dialects`.
 mlir::LogicalResult checkLowered(mlir::ModuleOp module, llvm::ArrayRef<llvm::StringRef> dialects);
 
-/// Of the elements; nullopt where a size is open.
+/// Bytes of the elements; nullopt where a size is open.
 std::optional<int64_t> byteSizeOf(mlir::MemRefType type);
 
 } // namespace mlc

@@ -122,7 +122,6 @@ static Values embedLayerNormalization(Node &n, CoreBuilder &b) {
   positions = n.broadcastTo(*positions, b.dims(*sum));
   if (!positions)
     return failure();
-  sizes = b.dims(*sum);
   sum = *sum + *positions;
   if (n.has(Segments) != n.has(SegmentTable))
     return n.fail("segment ids and their table must come together");
@@ -130,8 +129,8 @@ static Values embedLayerNormalization(Node &n, CoreBuilder &b) {
     auto segments = rowsOf(n, SegmentTable, Segments);
     if (!segments || !n.sameElement({*sum, *segments}))
       return failure();
-    for (int64_t i = 0; i < 3; ++i)
-      if (!n.sameSize(sizes[i], b.dim(*segments, i), "sizes of words and segments"))
+    for (int64_t i = 0; i < 3; ++i) // batch, sequence, hidden
+      if (!n.sameSize(b.dim(*sum, i), b.dim(*segments, i), "sizes of words and segments"))
         return failure();
     sum = *sum + *segments;
   }

@@ -33,10 +33,13 @@ static std::optional<OpFoldResult> inferSize(Node &n, const Sizes &all, const Si
   if (!n.validSizes(all) || !n.validSizes(others))
     return std::nullopt;
   for (OpFoldResult size : others) {
-    if (auto c = constantSize(size))
-      *c == 0 ? ++zeros : below *= *c;
-    else
+    auto c = constantSize(size);
+    if (!c)
       denominators.push_back(size);
+    else if (*c == 0)
+      ++zeros;
+    else
+      below *= *c;
   }
   for (OpFoldResult size : all) {
     if (auto c = constantSize(size)) {
@@ -258,8 +261,8 @@ static Values concatAlong(Node &n, CoreBuilder &b, int64_t axisAbsent, bool isRe
         return failure();
   }
   bool someVanish = llvm::any_of(inputs, [&](Value v) { return CoreBuilder::typeOf(v).getDimSize(*axis) == 0; });
-  for (Value v : inputs) // of a part that vanishes no later check would know
-    for (int64_t d = 0; someVanish && d < rank; ++d)
+  for (int64_t d = 0; someVanish && d < rank; ++d) // of a part that vanishes no later check would know
+    for (Value v : inputs)
       if (d != *axis && !n.sameSize(b.dim(inputs[0], d), b.dim(v, d), "sizes of the parts"))
         return failure();
   return inputs.size() == 1 ? b.expr(inputs[0]) : b.concat(inputs, *axis);

@@ -453,6 +453,31 @@ def test_a_carried_value_that_shrinks_is_refused(mlc, tmp_path):
     assert result.returncode == 2 and "shrinks" in result.stderr and "changes the size of dimension 0" in result.stderr
 
 
+@pytest.mark.parametrize("operator, opset", [("CumSum", 18), ("CumProd", 26)])
+def test_an_axis_that_is_none(compiled, tmp_path, operator, opset):
+    """The input came back as it was."""
+    model = Model(compiled, tmp_path, [NODE(operator, ["x", "axis"], ["y"])], {"x": ["n", "m"], "axis": ("int64", [])}, opset=opset)
+    for axis in (0, 1, -1, -2):
+        model.check(x=random(2, 3), axis=np.array(axis))
+    for axis in (2, -3, 2**62):
+        model.refuses(operator, str(axis), x=random(2, 3), axis=np.array(axis))
+
+
+def test_blocks_that_are_too_many(compiled, tmp_path):
+    model = Model(compiled, tmp_path, [NODE("QuantizeLinear", ["x", "s"], ["q"], axis=1, block_size=2), NODE("DequantizeLinear", ["q", "s"], ["y"], axis=1, block_size=2)],
+                  {"x": ["n", "c"], "s": ["p", "k"]}, opset=21)
+    model.check(x=random(2, 4), s=abs(random(2, 2)) + 1)
+    model.refuses("QuantizeLinear", "3", "2", x=random(2, 4), s=abs(random(2, 3)) + 1)
+
+
+def test_a_size_divided_by_none(compiled, tmp_path):
+    """6 / 0 was 6."""
+    nodes = [NODE("Shape", ["x"], ["a"]), NODE("Shape", ["z"], ["b"]), NODE("Div", ["a", "b"], ["s"]), NODE("ConstantOfShape", ["s"], ["y"])]
+    model = Model(compiled, tmp_path, nodes, {"x": ["n"], "z": ["m"]})
+    model.check(x=random(6), z=random(2))
+    model.refuses("Div", "6", "0", x=random(6), z=random(0))
+
+
 @pytest.mark.parametrize("nodes, inputs, constants", [
     ([NODE("Where", ["c", "x", "y2"], ["y"])], {"x": ["n"], "y2": [2]}, {"c": np.zeros(2, bool)}),
     ([NODE("And", ["b", "c"], ["y"])], {"b": ("bool", ["n"])}, {"c": np.zeros(2, bool)}),

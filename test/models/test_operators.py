@@ -266,6 +266,7 @@ case("ScatterND many", 18, [np.zeros(3, F16), np.zeros((5000, 1), np.int64), ONE
 case("CumSum many", 14, [ONES, constant(0)], wide=True)
 case("Einsum many", 12, [ONES, ONES, ONES], equation="i,i,i->", wide=True)
 case("Einsum hundreds", 12, [HUNDREDS[0, 0], HUNDREDS[0, 0], np.full(20, 1e-3, F16)], equation="ij,ij,j->i", wide=True)
+case("Gemm alpha", 13, [np.full((4, 64), 300, F16), np.full((64, 8), 300, F16), np.full(8, 5, F16)], alpha=0.001, wide=True)
 case("Einsum sums", 12, [np.full(20, 4000, F16), np.full(4, 0.125, F16)], equation="i,k->k", wide=True)
 
 

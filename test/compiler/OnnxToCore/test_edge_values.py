@@ -230,3 +230,58 @@ def test_a_constant_of_no_elements(tmp_path, text):
     z, y = run(tmp_path, model, x=x)
     np.testing.assert_array_equal(z, -x)
     assert y.shape == (0, 2)
+
+
+@pytest.mark.parametrize("k", [2**63 - 1, -2**63, 2**40, 1, 0, -2])
+@pytest.mark.parametrize("upper", [0, 1])
+def test_triangles_far_from_the_diagonal(tmp_path, k, upper):
+    x = random(3, 4)
+    text = f"(float[n,m] x, int64 k) => (float[n,m] y) {{ y = Trilu<upper = {upper}>(x, k) }}"
+    want = (np.triu if upper else np.tril)(x, max(min(k, 9), -9))
+    np.testing.assert_array_equal(run(tmp_path, model_of(text, 18), x=x, k=np.array(k))[0], want)
+
+
+def test_scores_larger_than_their_type(tmp_path):
+    """64 products of 100 and 100 are more than float16 holds, and so they are when scaled: the weights were NaN."""
+    q = np.full((1, 2, 3, 64), 100, np.float16)
+    q[:, :, 1] = 50
+    model = model_of("(float16[b,2,s,64] q, float16[b,2,t,64] k, float16[b,2,t,64] v) => (float16[b,2,s,64] y) { y = Attention(q, k, v) }")
+    v = random(1, 2, 3, 64).astype(np.float16)
+    scores = q.astype(float) @ q.astype(float).swapaxes(2, 3) / 8
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    want = weights / weights.sum(-1, keepdims=True) @ v.astype(float)
+    np.testing.assert_allclose(run(tmp_path, model, q=q, k=q, v=v)[0], want, rtol=2e-3, atol=2e-3)
+
+
+def test_lengths_of_an_attention(tmp_path):
+    """com.microsoft's mask of lengths: one below 0 or above the number of keys was taken for none or all."""
+    model = model_of("(float[b,s,4] x, float[4,12] w, float[12] c, int32[k] m) => (float[b,s,4] y) "
+                     "{ y = com.microsoft.Attention<num_heads = 2>(x, w, c, m) }", 17, microsoft=True)
+    feeds = {"x": random(2, 3, 4), "w": random(4, 12), "c": random(12)}
+    lengths = np.array([3, 1], np.int32)
+    want = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {**feeds, "m": lengths})[0]
+    np.testing.assert_allclose(run(tmp_path, model, **feeds, m=lengths)[0], want, rtol=1e-4, atol=1e-5)
+    for wrong in (-1, 4):
+        with pytest.raises(mlc_backend.MlcError, match=f"m {wrong} is (not )?below"):
+            run(tmp_path, model, **feeds, m=np.array([3, wrong], np.int32))
+
+
+@pytest.mark.parametrize("layout", [0, 1])
+def test_a_sequence_of_no_steps(tmp_path, layout):
+    """With a length of 0 that is known when it is compiled the state stays."""
+    sizes = "b,t,3" if layout else "t,b,3"
+    text = (f"(float[{sizes}] x, float[1,8,3] w, float[1,8,2] r, float[{'b,1,2' if layout else '1,b,2'}] h) => (float[e,f,g,2] y, float[i,j,2] last) "
+            f"{{ y, last = LSTM<hidden_size = 2, layout = {layout}>(x, w, r, , , h) }}")
+    h = random(4, 1, 2) if layout else random(1, 4, 2)
+    feeds = {"x": random(4, 0, 3) if layout else random(0, 4, 3), "w": random(1, 8, 3), "r": random(1, 8, 2), "h": h}
+    for options in ([], ["--dim=t=0"]):
+        y, last = run(tmp_path, model_of(text, 14), *options, **feeds)
+        assert y.shape == ((4, 0, 1, 2) if layout else (0, 1, 4, 2))
+        np.testing.assert_array_equal(last, h)
+
+
+def test_heads_of_no_batch(tmp_path):
+    """[0, 6, 8] as [0, -1, 2, 4]: the sizes of 0 cancel as the open batch does."""
+    text = "(float[batch,s,8] x) => (float[batch,t,2,4] y) <int64[4] shape = {0, -1, 2, 4}> { y = Reshape(x, shape) }"
+    for options in ([], ["--dim=batch=0"]):
+        assert run(tmp_path, model_of(text, 18), *options, x=random(0, 6, 8))[0].shape == (0, 6, 2, 4)

@@ -139,7 +139,8 @@ NEEDS_ELEMENT = frozenset("ArgMax ArgMin AveragePool DFT Hardmax LpPool MaxPool 
 # ONNX Runtime's own operators whose bias or scale may have one element here, and Attention, whose mask may have one key: the reference
 # evaluator hides the other keys, which opset 24 says of shorter masks. ONNX Runtime refuses to stretch.
 STRETCHED = frozenset("Attention BiasGelu FastGelu".split())
-# What is a sum or an extreme of nothing there, which ONNX Runtime refuses; of no sequences its recurrent networks abort.
+# What is a sum, an extreme or a scale of nothing there, which ONNX Runtime refuses or defines; of no sequences its recurrent networks abort;
+# what is left for a size (-1) beside a size of 0.
 OF_NOTHING = frozenset("ConvTranspose DynamicQuantizeLinear Flatten GRU GlobalAveragePool GlobalLpPool GlobalMaxPool LSTM RNN Reshape".split())
 
 

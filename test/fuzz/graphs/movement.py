@@ -223,15 +223,19 @@ def scatter_elements_inputs(g, operator_name):
     return value, axis, indices, g.tensor(value.dtype, shape, specials=False)
 
 
+def is_twice(positions, axis):
+    """Whether a position occurs twice along the axis: of which update is left nothing is said."""
+    lines = np.moveaxis(positions, axis, -1).reshape(-1, positions.shape[axis]) if positions.size else []
+    return any(len(np.unique(line)) != len(line) for line in lines)
+
+
 @operator("ScatterElements")
 def scatter_elements(g):
     value, axis, indices, updates = scatter_elements_inputs(g, "ScatterElements")
     reduction = None
     if g.opset >= 16 and value.dtype != BOOL and g.flag():
         reduction = g.of("add", "mul", *(["min", "max"] if g.opset >= 18 else []))
-    positions = indices.array % value.shape[axis]
-    lines = np.moveaxis(positions, axis, -1).reshape(-1, positions.shape[axis]) if positions.size else []
-    if not reduction and any(len(np.unique(line)) != len(line) for line in lines):
+    if not reduction and is_twice(indices.array % value.shape[axis], axis):
         raise Reject("a position twice")
     g.node("ScatterElements", [value, indices, updates], axis=axis, reduction=reduction)
 
@@ -239,8 +243,7 @@ def scatter_elements(g):
 @operator("Scatter")
 def scatter(g):
     value, axis, indices, updates = scatter_elements_inputs(g, "Scatter")
-    positions = indices.array
-    if any(len(np.unique(line)) != len(line) for line in np.moveaxis(positions, axis, -1).reshape(-1, positions.shape[axis])):
+    if is_twice(indices.array, axis):
         raise Reject("a position twice")
     g.node("Scatter", [value, indices, updates], axis=axis)
 
