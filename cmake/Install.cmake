@@ -6,7 +6,8 @@ set(packageDir ${CMAKE_INSTALL_LIBDIR}/cmake/mlc)
 
 set_target_properties(mlc PROPERTIES INSTALL_RPATH "$ORIGIN/../lib;${LLVM_LIBRARY_DIRS}")
 install(TARGETS mlc RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(FILES runtime/include/mlc/mlc.h runtime/include/mlc/mlc.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mlc)
+install(FILES runtime/include/mlc/mlc.h runtime/include/mlc/mlc.hpp runtime/include/mlc/types.def
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mlc)
 
 set(executableDir ${CMAKE_INSTALL_BINDIR})
 set(includeDir ${CMAKE_INSTALL_INCLUDEDIR})

@@ -1,6 +1,7 @@
 // See Artifact.h.
 #include "compiler/Emit/Artifact.h"
 #include "compiler/Schedule/Kernels.h"
+#include "dialects/core/ElementTypes.h"
 #include "mlc/mlc.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -170,30 +171,6 @@ std::string mlc::signatureOf(const Artifact &artifact) {
         ArrayRef(artifact.trainOutputs), ArrayRef(artifact.params)})
     add(infos);
   return llvm::formatv("{0:x-16}", llvm::xxh3_64bits(StringRef(text))).str();
-}
-
-int32_t mlc::dtypeOf(Type element) {
-  if (auto integer = dyn_cast<IntegerType>(element)) {
-    switch (integer.getWidth()) {
-    case 1:
-      return MLC_BOOL;
-    case 8:
-      return integer.isUnsigned() ? MLC_UINT8 : MLC_INT8;
-    case 16:
-      return integer.isUnsigned() ? MLC_UINT16 : MLC_INT16;
-    case 32:
-      return integer.isUnsigned() ? MLC_UINT32 : MLC_INT32;
-    case 64:
-      return integer.isUnsigned() ? MLC_UINT64 : MLC_INT64;
-    default:
-      return 0;
-    }
-  }
-  return element.isF32()    ? MLC_FLOAT32
-         : element.isF64()  ? MLC_FLOAT64
-         : element.isF16()  ? MLC_FLOAT16
-         : element.isBF16() ? MLC_BFLOAT16
-                            : 0;
 }
 
 mlc::DimSymbols mlc::DimSymbols::of(ModuleOp module) {

@@ -103,9 +103,6 @@ std::string toCIdentifier(llvm::StringRef name, bool maybeMacro = false);
 /// A hash of what a header declares: a header and a library with different ones do not fit.
 std::string signatureOf(const Artifact &artifact);
 
-/// mlc_dtype of an element type; 0 if the runtime has none.
-int32_t dtypeOf(mlir::Type element);
-
 /// Name, signature and symbols; `module` still has tensors in its entries. Diagnoses types that the runtime cannot pass.
 mlir::FailureOr<Artifact> collectSignature(mlir::ModuleOp module, const CompileOptions &options,
                                            llvm::StringRef output);

@@ -20,35 +20,25 @@ constexpr char mlcHeader[] = {
 
 StringRef cType(int32_t dtype) {
   switch (dtype) {
-  case MLC_FLOAT32:
-    return "float";
-  case MLC_FLOAT64:
-    return "double";
-  case MLC_INT8:
-    return "int8_t";
-  case MLC_INT16:
-    return "int16_t";
-  case MLC_INT32:
-    return "int32_t";
-  case MLC_INT64:
-    return "int64_t";
-  case MLC_UINT32:
-    return "uint32_t";
-  case MLC_UINT64:
-    return "uint64_t";
-  case MLC_UINT8:
-  case MLC_BOOL:
-    return "uint8_t";
+#define MLC_TYPE(NAME, CODE, TEXT, ONNX, BITS, KIND, C, ...)                                                           \
+  case MLC_##NAME:                                                                                                     \
+    return #C;
+#include "mlc/types.def"
   default:
-    return "uint16_t";
+    llvm_unreachable("collectSignature refuses what has no mlc_dtype");
   }
 }
 
+/// What the C type does not say.
 StringRef dtypeNote(int32_t dtype) {
-  return dtype == MLC_BOOL       ? ", 0 or 1"
-         : dtype == MLC_FLOAT16  ? ", float16 bits"
-         : dtype == MLC_BFLOAT16 ? ", bfloat16 bits"
-                                 : "";
+  switch (dtype) {
+#define MLC_FLOAT_TYPE(NAME, CODE, TEXT, ONNX, BITS, KIND, C, ...)                                                     \
+  case MLC_##NAME:                                                                                                     \
+    return std::is_floating_point_v<C> ? "" : ", " TEXT " bits";
+#include "mlc/types.def"
+  default:
+    return dtype == MLC_BOOL ? ", 0 or 1" : "";
+  }
 }
 
 /// A name of the model inside a C comment.

@@ -1,45 +1,13 @@
 // writeManifest (Emit.h): what a program or a person wants to know of a library without loading it.
 #include "compiler/Emit/Emit.h"
 #include "compiler/Version.h"
+#include "dialects/core/ElementTypes.h"
 #include "mlc/mlc.h"
 #include "llvm/Support/JSON.h"
 
 using namespace llvm;
 
 namespace {
-
-StringRef dtypeName(int32_t dtype) {
-  switch (dtype) {
-  case MLC_FLOAT32:
-    return "float32";
-  case MLC_UINT8:
-    return "uint8";
-  case MLC_INT8:
-    return "int8";
-  case MLC_UINT16:
-    return "uint16";
-  case MLC_INT16:
-    return "int16";
-  case MLC_INT32:
-    return "int32";
-  case MLC_INT64:
-    return "int64";
-  case MLC_BOOL:
-    return "bool";
-  case MLC_FLOAT16:
-    return "float16";
-  case MLC_FLOAT64:
-    return "float64";
-  case MLC_UINT32:
-    return "uint32";
-  case MLC_UINT64:
-    return "uint64";
-  case MLC_BFLOAT16:
-    return "bfloat16";
-  default:
-    return "unknown";
-  }
-}
 
 json::Array strings(ArrayRef<std::string> values) {
   json::Array array;
@@ -64,7 +32,7 @@ json::Array values(ArrayRef<mlc::ValueInfo> infos, ArrayRef<std::string> symbols
       else
         shape.push_back(nullptr);
     array.push_back(json::Object{
-        {"name", json::fixUTF8(info.name)}, {"dtype", dtypeName(info.dtype)}, {"shape", std::move(shape)}});
+        {"name", json::fixUTF8(info.name)}, {"dtype", mlc::dataTypeName(info.dtype)}, {"shape", std::move(shape)}});
   }
   return array;
 }

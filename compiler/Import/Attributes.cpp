@@ -1,5 +1,6 @@
 // See Attributes.h.
 #include "compiler/Import/Attributes.h"
+#include "dialects/core/ElementTypes.h"
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
@@ -10,41 +11,6 @@ using namespace mlc;
 using namespace mlir;
 using pb::AttributeProto;
 using pb::TensorProto;
-
-Type mlc::elementTypeOf(int32_t dataType, MLIRContext *context) {
-  Builder b(context);
-  auto unsignedOf = [&](unsigned width) { return IntegerType::get(context, width, IntegerType::Unsigned); };
-  switch (dataType) {
-  case TensorProto::FLOAT:
-    return b.getF32Type();
-  case TensorProto::DOUBLE:
-    return b.getF64Type();
-  case TensorProto::FLOAT16:
-    return b.getF16Type();
-  case TensorProto::BFLOAT16:
-    return b.getBF16Type();
-  case TensorProto::INT8:
-    return b.getI8Type();
-  case TensorProto::INT16:
-    return b.getI16Type();
-  case TensorProto::INT32:
-    return b.getI32Type();
-  case TensorProto::INT64:
-    return b.getI64Type();
-  case TensorProto::UINT8:
-    return unsignedOf(8);
-  case TensorProto::UINT16:
-    return unsignedOf(16);
-  case TensorProto::UINT32:
-    return unsignedOf(32);
-  case TensorProto::UINT64:
-    return unsignedOf(64);
-  case TensorProto::BOOL:
-    return b.getI1Type();
-  default:
-    return {};
-  }
-}
 
 static constexpr size_t denseBytesMax = 1024;
 

@@ -1,4 +1,4 @@
-// From protobuf to MLIR's builtin attributes and types: element types, tensors, node attributes.
+// From protobuf to MLIR's builtin attributes: tensors, node attributes.
 #ifndef MLC_COMPILER_IMPORT_ATTRIBUTES_H
 #define MLC_COMPILER_IMPORT_ATTRIBUTES_H
 #include "compiler/Import/TensorData.h"
@@ -6,9 +6,6 @@
 #include "mlir/IR/BuiltinTypes.h"
 
 namespace mlc {
-
-/// The MLIR type of an ONNX element type; null for types that mlc does not have.
-mlir::Type elementTypeOf(int32_t dataType, mlir::MLIRContext *context);
 
 /// Row-major elements, of which a bool is one byte, as `dense`.
 mlir::ElementsAttr denseElements(mlir::RankedTensorType type, llvm::StringRef bytes);

@@ -2,6 +2,7 @@
 #include "compiler/Import/ExportNode.h"
 #include "compiler/Import/Attributes.h"
 #include "compiler/Import/OnnxProto.h"
+#include "dialects/core/ElementTypes.h"
 #include "dialects/core/HostTensor.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/SetVector.h"
@@ -28,13 +29,6 @@ SmallVector<unsigned> mlc::resultsUsed(mlc::onnx::NodeOp node) {
 }
 
 namespace {
-
-int32_t dataTypeOf(Type element) {
-  for (int32_t dataType = 1; dataType <= pb::TensorProto::DataType_MAX; ++dataType)
-    if (elementTypeOf(dataType, element.getContext()) == element)
-      return dataType;
-  return 0;
-}
 
 class Exporter {
 public:
@@ -66,7 +60,7 @@ public:
   }
 
   static llvm::Error exportInto(ElementsAttr value, pb::TensorProto &tensor) {
-    int32_t dataType = dataTypeOf(value.getElementType());
+    int32_t dataType = dtypeOf(value.getElementType());
     auto host = core::HostTensor::read(value);
     if (!dataType || !host)
       return llvm::createStringError("it holds a tensor of a type that has no place in a model of its own");

@@ -1,6 +1,7 @@
 // See Signature.h. Everything that users can get wrong about shapes on the command line is checked here.
 #include "compiler/Import/Signature.h"
 #include "compiler/Import/Attributes.h"
+#include "dialects/core/ElementTypes.h"
 #include "mlc/mlc.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"

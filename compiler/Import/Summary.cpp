@@ -1,6 +1,7 @@
 // See Summary.h.
 #include "compiler/Import/Summary.h"
 #include "compiler/Import/TensorData.h"
+#include "dialects/core/ElementTypes.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"

@@ -1,5 +1,6 @@
 // Reading of tensors with every check that the format leaves to the reader: sizes, counts, ranges of narrow types.
 #include "compiler/Import/TensorData.h"
+#include "dialects/core/ElementTypes.h"
 #include "llvm/ADT/Sequence.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -7,30 +8,6 @@
 using namespace mlc;
 using llvm::StringRef;
 using pb::TensorProto;
-
-namespace {
-struct DataTypeRow {
-  const char *name;
-  unsigned bytes;
-};
-} // namespace
-
-// Indexed by TensorProto::DataType.
-static const DataTypeRow dataTypes[] = {
-    {"undefined", 0},      {"float32", 4},  {"uint8", 1},        {"int8", 1},           {"uint16", 2},
-    {"int16", 2},          {"int32", 4},    {"int64", 8},        {"string", 0},         {"bool", 1},
-    {"float16", 2},        {"float64", 8},  {"uint32", 4},       {"uint64", 8},         {"complex64", 0},
-    {"complex128", 0},     {"bfloat16", 2}, {"float8e4m3fn", 0}, {"float8e4m3fnuz", 0}, {"float8e5m2", 0},
-    {"float8e5m2fnuz", 0}, {"uint4", 0},    {"int4", 0},         {"float4e2m1", 0},     {"float8e8m0", 0},
-    {"uint2", 0},          {"int2", 0}};
-
-StringRef mlc::dataTypeName(int32_t dataType) {
-  return dataType >= 0 && size_t(dataType) < std::size(dataTypes) ? dataTypes[dataType].name : "unknown";
-}
-
-unsigned mlc::dataTypeBytes(int32_t dataType) {
-  return dataType >= 0 && size_t(dataType) < std::size(dataTypes) ? dataTypes[dataType].bytes : 0;
-}
 
 llvm::Expected<int64_t> mlc::checkedByteCount(llvm::ArrayRef<int64_t> shape, unsigned elementBytes) {
   int64_t product = elementBytes;
@@ -80,27 +57,12 @@ llvm::Error convertField(StringRef name, const Field &field, TensorData &data, i
 
 llvm::Error readTypedField(const TensorProto &tensor, TensorData &data, int64_t count) {
   switch (data.dataType) {
-  case TensorProto::FLOAT:
-    return convertField<float>("float_data", tensor.float_data(), data, count);
-  case TensorProto::DOUBLE:
-    return convertField<double>("double_data", tensor.double_data(), data, count);
-  case TensorProto::INT64:
-    return convertField<int64_t>("int64_data", tensor.int64_data(), data, count);
-  case TensorProto::UINT64:
-    return convertField<uint64_t>("uint64_data", tensor.uint64_data(), data, count);
-  case TensorProto::UINT32:
-    return convertField<uint32_t>("uint64_data", tensor.uint64_data(), data, count);
-  case TensorProto::INT32:
-    return convertField<int32_t>("int32_data", tensor.int32_data(), data, count);
-  case TensorProto::INT16:
-    return convertField<int16_t>("int32_data", tensor.int32_data(), data, count);
-  case TensorProto::INT8:
-    return convertField<int8_t>("int32_data", tensor.int32_data(), data, count);
-  case TensorProto::UINT8:
-  case TensorProto::BOOL:
-    return convertField<uint8_t>("int32_data", tensor.int32_data(), data, count);
+#define MLC_TYPE(NAME, CODE, TEXT, ONNX, BITS, KIND, C, CPP, FIELD, ...)                                               \
+  case CODE:                                                                                                           \
+    return convertField<C>(#FIELD, tensor.FIELD(), data, count);
+#include "mlc/types.def"
   default:
-    return convertField<uint16_t>("int32_data", tensor.int32_data(), data, count); // uint16, float16, bfloat16
+    llvm_unreachable("readTensor knows how many bytes an element has");
   }
 }
 

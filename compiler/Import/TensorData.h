@@ -14,11 +14,6 @@ struct TensorData {
   std::unique_ptr<char[]> storage; // set if the elements had to be converted; aligned for every element
 };
 
-/// "float32"; for types that mlc does not have, ONNX's name: "float8e4m3fn".
-llvm::StringRef dataTypeName(int32_t dataType);
-/// Bytes of one element; 0 for types that mlc does not have.
-unsigned dataTypeBytes(int32_t dataType);
-
 /// Product of the sizes times `elementBytes`, if no partial product overflows and no size is negative. Dynamic sizes (INT64_MIN)
 /// count as one.
 llvm::Expected<int64_t> checkedByteCount(llvm::ArrayRef<int64_t> shape, unsigned elementBytes);

@@ -1,5 +1,7 @@
 // Cast, CastLike and BitCast.
 #include "compiler/OnnxToCore/Compose.h"
+#include "dialects/core/ElementTypes.h"
+#include "mlc/mlc.h"
 
 using namespace mlir;
 namespace mlc::decompose {
@@ -25,25 +27,19 @@ static Values cast(Node &n, CoreBuilder &b) {
   return castTo(n, b, element);
 }
 
-// Opset 1 writes the type as text.
+/// Opset 1 writes the type as text. bfloat16 came later.
+static Type typeNamed(StringRef name, mlir::MLIRContext *context) {
+#define MLC_TYPE(NAME, CODE, TEXT, ONNX, ...)                                                                          \
+  if (CODE != MLC_BFLOAT16 && name.equals_insensitive(ONNX))                                                           \
+    return elementTypeOf(CODE, context);
+#include "mlc/types.def"
+  return {};
+}
+
 static Values castToNamed(Node &n, CoreBuilder &b) {
-  std::string to = llvm::StringRef(n.str("to", "")).upper();
-  int64_t number = llvm::StringSwitch<int64_t>(to)
-                       .Case("FLOAT", 1)
-                       .Case("UINT8", 2)
-                       .Case("INT8", 3)
-                       .Case("UINT16", 4)
-                       .Case("INT16", 5)
-                       .Case("INT32", 6)
-                       .Case("INT64", 7)
-                       .Case("BOOL", 9)
-                       .Case("FLOAT16", 10)
-                       .Case("DOUBLE", 11)
-                       .Case("UINT32", 12)
-                       .Case("UINT64", 13)
-                       .Default(0);
-  Type element = elementFromOnnx(number, n.context());
-  if (!n.check(bool(element), "type \"{0}\" is not known", to))
+  std::string to = n.str("to", "");
+  Type element = typeNamed(to, n.context());
+  if (!n.check(bool(element), "type \"{0}\" is not known", StringRef(to).upper()))
     return failure();
   return castTo(n, b, element);
 }

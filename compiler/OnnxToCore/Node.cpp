@@ -1,5 +1,6 @@
 // Reading inputs and attributes of a node, and the checks that every rule needs.
 #include "compiler/OnnxToCore/Node.h"
+#include "dialects/core/ElementTypes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/BuiltinTypes.h"
@@ -11,104 +12,33 @@ namespace mlc::decompose {
 // ---- element types ------------------------------------------------------------------------------------------------
 
 ElementKind kindOf(Type element) {
-  if (element.isF16() || element.isBF16() || element.isF32() || element.isF64())
-    return kFloat;
+  switch (dtypeOf(element)) {
+#define MLC_TYPE(NAME, CODE, TEXT, ONNX, BITS, KIND, ...)                                                              \
+  case CODE:                                                                                                           \
+    return k##KIND;
+#include "mlc/types.def"
+  default:
+    break;
+  }
   if (isa<FloatType>(element))
     return element.getIntOrFloatBitWidth() <= 8 ? kNarrow : kOther;
-  auto integer = dyn_cast<IntegerType>(element);
-  if (!integer)
-    return kOther;
-  switch (integer.getWidth()) {
-  case 1:
-    return kBool;
-  case 8:
-  case 16:
-  case 32:
-  case 64:
-    return integer.isUnsigned() ? kUnsigned : kSigned;
-  case 2:
-  case 4:
-    return kNarrow;
-  default:
-    return kOther;
-  }
+  return element.isInteger(2) || element.isInteger(4) ? kNarrow : kOther;
 }
 
 std::string nameOf(Type element) {
-  if (element.isF32())
-    return "float";
-  if (element.isF64())
-    return "double";
-  if (element.isF16())
-    return "float16";
-  if (element.isBF16())
-    return "bfloat16";
-  if (element.isInteger(1))
-    return "bool";
+  switch (dtypeOf(element)) {
+#define MLC_TYPE(NAME, CODE, TEXT, ONNX, ...)                                                                          \
+  case CODE:                                                                                                           \
+    return ONNX;
+#include "mlc/types.def"
+  default:
+    break;
+  }
   if (auto integer = dyn_cast<IntegerType>(element))
     return (integer.isUnsigned() ? "uint" : "int") + std::to_string(integer.getWidth());
   std::string text;
   llvm::raw_string_ostream(text) << element;
   return text;
-}
-
-Type elementFromOnnx(int64_t dataType, MLIRContext *context) {
-  auto integer = [&](unsigned width) { return IntegerType::get(context, width); };
-  auto unsignedInteger = [&](unsigned width) { return IntegerType::get(context, width, IntegerType::Unsigned); };
-  switch (dataType) {
-  case 1:
-    return Float32Type::get(context);
-  case 2:
-    return unsignedInteger(8);
-  case 3:
-    return integer(8);
-  case 4:
-    return unsignedInteger(16);
-  case 5:
-    return integer(16);
-  case 6:
-    return integer(32);
-  case 7:
-    return integer(64);
-  case 9:
-    return integer(1);
-  case 10:
-    return Float16Type::get(context);
-  case 11:
-    return Float64Type::get(context);
-  case 12:
-    return unsignedInteger(32);
-  case 13:
-    return unsignedInteger(64);
-  case 14:
-    return ComplexType::get(Float32Type::get(context));
-  case 15:
-    return ComplexType::get(Float64Type::get(context));
-  case 16:
-    return BFloat16Type::get(context);
-  case 17:
-    return Float8E4M3FNType::get(context);
-  case 18:
-    return Float8E4M3FNUZType::get(context);
-  case 19:
-    return Float8E5M2Type::get(context);
-  case 20:
-    return Float8E5M2FNUZType::get(context);
-  case 21:
-    return unsignedInteger(4);
-  case 22:
-    return integer(4);
-  case 23:
-    return Float4E2M1FNType::get(context);
-  case 24:
-    return Float8E8M0FNUType::get(context);
-  case 25:
-    return unsignedInteger(2);
-  case 26:
-    return integer(2);
-  default:
-    return {};
-  }
 }
 
 std::optional<int64_t> constantSize(OpFoldResult size) { return getConstantIntValue(size); }
@@ -247,7 +177,7 @@ Type Node::dtype(StringRef name, Type absent) {
   if (!hasAttr(name))
     return absent;
   int64_t value = i64(name, 0);
-  Type element = elementFromOnnx(value, context());
+  Type element = onnxTypeOf(value, context());
   if (!element)
     setError(llvm::formatv("attribute '{0}': element type {1}", name, value).str(), /*isUnsupported=*/true);
   return element;

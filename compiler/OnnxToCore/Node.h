@@ -58,8 +58,6 @@ enum ElementKind : unsigned {
 ElementKind kindOf(Type element);
 /// The ONNX name of an element type: "float", "uint8"; as MLIR prints it when ONNX has none.
 std::string nameOf(Type element);
-/// The element type of a TensorProto.DataType; null if we have none.
-Type elementFromOnnx(int64_t dataType, mlir::MLIRContext *context);
 
 /// No tensor that a model describes is larger: products of sizes below this cannot overflow.
 constexpr int64_t kElementsMax = int64_t(1) << 40;

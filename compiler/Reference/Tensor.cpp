@@ -21,36 +21,30 @@ std::optional<Element> Element::of(Type type) {
 }
 
 std::optional<Element> Element::of(int32_t dtype) {
+  constexpr Kind Bool = Unsigned;
   switch (dtype) {
-  case MLC_FLOAT16:
-    return Element{Real, 16, &llvm::APFloat::IEEEhalf()};
-  case MLC_BFLOAT16:
-    return Element{Real, 16, &llvm::APFloat::BFloat()};
-  case MLC_FLOAT32:
-    return Element{Real, 32, &llvm::APFloat::IEEEsingle()};
-  case MLC_FLOAT64:
-    return Element{Real, 64, &llvm::APFloat::IEEEdouble()};
-  case MLC_BOOL:
-    return Element{Unsigned, 1, nullptr};
-  case MLC_INT8:
-    return Element{Signed, 8, nullptr};
-  case MLC_INT16:
-    return Element{Signed, 16, nullptr};
-  case MLC_INT32:
-    return Element{Signed, 32, nullptr};
-  case MLC_INT64:
-    return Element{Signed, 64, nullptr};
-  case MLC_UINT8:
-    return Element{Unsigned, 8, nullptr};
-  case MLC_UINT16:
-    return Element{Unsigned, 16, nullptr};
-  case MLC_UINT32:
-    return Element{Unsigned, 32, nullptr};
-  case MLC_UINT64:
-    return Element{Unsigned, 64, nullptr};
+#define MLC_FLOAT_TYPE(NAME, CODE, TEXT, ONNX, BITS, KIND, C, CPP, FIELD, NPY, SAFETENSORS, MLIR, SEMANTICS, ...)      \
+  case MLC_##NAME:                                                                                                     \
+    return Element{Real, BITS, &llvm::APFloat::SEMANTICS()};
+#define MLC_INTEGER_TYPE(NAME, CODE, TEXT, ONNX, BITS, KIND, ...)                                                      \
+  case MLC_##NAME:                                                                                                     \
+    return Element{KIND, BITS, nullptr};
+#include "mlc/types.def"
   default:
     return std::nullopt;
   }
+}
+
+int32_t Element::dtype() const {
+  auto is = [&](int32_t dtype) {
+    Element other = *of(dtype);
+    return kind == other.kind && width == other.width && semantics == other.semantics;
+  };
+#define MLC_TYPE(NAME, ...)                                                                                            \
+  if (is(MLC_##NAME))                                                                                                  \
+    return MLC_##NAME;
+#include "mlc/types.def"
+  return 0;
 }
 
 double Element::round(double x) const {

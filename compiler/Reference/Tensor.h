@@ -21,6 +21,8 @@ struct Element {
   static std::optional<Element> of(mlir::Type type);
   /// Of a type by ONNX's number, which is also that of mlc_dtype; nothing for types that a library cannot pass.
   static std::optional<Element> of(int32_t dtype);
+  /// Its inverse; 0 for types that a library cannot pass.
+  int32_t dtype() const;
   bool isReal() const { return kind == Real; }
   unsigned bytes() const { return width < 8 ? 1 : width / 8; }
 

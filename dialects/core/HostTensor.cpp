@@ -1,6 +1,7 @@
 // Reading, converting and writing of constant tensors (see HostTensor.h).
 #include "dialects/core/HostTensor.h"
 #include "dialects/core/CoreBuilder.h"
+#include "dialects/core/ElementTypes.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 
@@ -102,18 +103,20 @@ ElementsAttr HostTensor::write() && {
 // ---- Numbers -----------------------------------------------------------------------------------------------------------------
 
 namespace {
-struct HalfStorage {
-  uint16_t bits;
+/// A number that C++ has no type for, by its bits.
+template <typename C, const llvm::fltSemantics &(*semantics)()> struct Packed {
+  C bits;
 };
-struct BrainStorage {
-  uint16_t bits;
-};
+using Brain = Packed<uint16_t, APFloat::BFloat>;
+/// How elements of a floating-point type lie in memory.
+template <typename C, const llvm::fltSemantics &(*semantics)()>
+using Stored = std::conditional_t<std::is_floating_point_v<C>, C, Packed<C, semantics>>;
 } // namespace
 
-static double toNumber(HalfStorage value) {
-  return APFloat(APFloat::IEEEhalf(), APInt(16, value.bits)).convertToDouble();
+template <typename C, const llvm::fltSemantics &(*semantics)()> static double toNumber(Packed<C, semantics> value) {
+  return APFloat(semantics(), APInt(8 * sizeof(C), value.bits)).convertToDouble();
 }
-static double toNumber(BrainStorage value) {
+static double toNumber(Brain value) { // the upper half of a float: no need of APFloat
   uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
   float number;
   std::memcpy(&number, &bits, sizeof number);
@@ -121,14 +124,13 @@ static double toNumber(BrainStorage value) {
 }
 template <typename T> static T toNumber(T value) { return value; }
 
-static uint16_t rounded(double number, const llvm::fltSemantics &semantics) {
-  APFloat value(number);
+template <typename C, const llvm::fltSemantics &(*semantics)()>
+static void fromNumber(double number, Packed<C, semantics> &value) {
+  APFloat rounded(number);
   bool lost;
-  value.convert(semantics, APFloat::rmNearestTiesToEven, &lost);
-  return static_cast<uint16_t>(value.bitcastToAPInt().getZExtValue());
+  rounded.convert(semantics(), APFloat::rmNearestTiesToEven, &lost);
+  value.bits = static_cast<C>(rounded.bitcastToAPInt().getZExtValue());
 }
-static void fromNumber(double number, HalfStorage &value) { value.bits = rounded(number, APFloat::IEEEhalf()); }
-static void fromNumber(double number, BrainStorage &value) { value.bits = rounded(number, APFloat::BFloat()); }
 template <typename N, typename T> static void fromNumber(N number, T &value) { value = static_cast<T>(number); }
 
 template <typename Storage, typename Number>
@@ -150,28 +152,17 @@ static void storeAs(char *data, size_t start, size_t size, const void *numbers) 
 
 /// Calls `f` with a value of the storage type and one of the number type of `element`; false if there are none.
 template <typename F> static bool withStorage(Type element, F f) {
-  unsigned width = element.getIntOrFloatBitWidth();
-  if (element.isF32())
-    return f(float(), double()), true;
-  if (element.isF64())
-    return f(double(), double()), true;
-  if (element.isF16())
-    return f(HalfStorage(), double()), true;
-  if (element.isBF16())
-    return f(BrainStorage(), double()), true;
-  if (isa<FloatType>(element))
-    return false;
-  if (isUnsigned(element))
-    return width <= 8    ? (f(uint8_t(), uint64_t()), true)
-           : width == 16 ? (f(uint16_t(), uint64_t()), true)
-           : width == 32 ? (f(uint32_t(), uint64_t()), true)
-           : width == 64 ? (f(uint64_t(), uint64_t()), true)
-                         : false;
-  return width == 8    ? (f(int8_t(), int64_t()), true)
-         : width == 16 ? (f(int16_t(), int64_t()), true)
-         : width == 32 ? (f(int32_t(), int64_t()), true)
-         : width == 64 ? (f(int64_t(), int64_t()), true)
-                       : false;
+  switch (dtypeOf(element)) {
+#define MLC_FLOAT_TYPE(NAME, CODE, TEXT, ONNX, BITS, KIND, C, CPP, FIELD, NPY, SAFETENSORS, MLIR, SEMANTICS, ...)      \
+  case CODE:                                                                                                           \
+    return f(Stored<C, APFloat::SEMANTICS>(), double()), true;
+#define MLC_INTEGER_TYPE(NAME, CODE, TEXT, ONNX, BITS, KIND, C, ...)                                                   \
+  case CODE:                                                                                                           \
+    return f(C(), std::conditional_t<std::is_signed_v<C>, int64_t, uint64_t>()), true;
+#include "mlc/types.def"
+  default: // unsigned integers of a few bits have a byte each
+    return isUnsigned(element) && element.getIntOrFloatBitWidth() < 8 && (f(uint8_t(), uint64_t()), true);
+  }
 }
 
 bool hasNumbers(Type element) {

@@ -5,20 +5,13 @@ namespace mlc {
 
 static const Element elements[] = {
     {0, 1, "unknown", ""},
-    {MLC_FLOAT32, 4, "float32", "F32"},
-    {MLC_UINT8, 1, "uint8", "U8"},
-    {MLC_INT8, 1, "int8", "I8"},
-    {MLC_UINT16, 2, "uint16", "U16"},
-    {MLC_INT16, 2, "int16", "I16"},
-    {MLC_INT32, 4, "int32", "I32"},
-    {MLC_INT64, 8, "int64", "I64"},
-    {MLC_BOOL, 1, "bool", "BOOL"},
-    {MLC_FLOAT16, 2, "float16", "F16"},
-    {MLC_FLOAT64, 8, "float64", "F64"},
-    {MLC_UINT32, 4, "uint32", "U32"},
-    {MLC_UINT64, 8, "uint64", "U64"},
-    {MLC_BFLOAT16, 2, "bfloat16", "BF16"},
+#define MLC_TYPE(NAME, CODE, TEXT, ONNX, BITS, KIND, C, CPP, FIELD, NPY, SAFETENSORS)                                  \
+  {MLC_##NAME, (BITS + 7) / 8, TEXT, SAFETENSORS},
+#include "mlc/types.def"
 };
+
+#define MLC_TYPE(NAME, CODE, ...) static_assert(MLC_##NAME == CODE, "mlc.h and types.def differ");
+#include "mlc/types.def"
 
 const Element &elementOf(int32_t dtype) {
   for (const Element &element : elements)

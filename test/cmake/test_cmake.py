@@ -67,7 +67,7 @@ def numbers(*command):
 def test_prefix(prefix, root):
     files = {str(file.relative_to(prefix)) for file in prefix.glob("**/*") if file.is_file()}
     package = {str(pathlib.Path(file).parent) for file in files if file.endswith("mlcConfig.cmake")}.pop()
-    assert files == {"bin/mlc", "include/mlc/mlc.h", "include/mlc/mlc.hpp"} | {
+    assert files == {"bin/mlc", "include/mlc/mlc.h", "include/mlc/mlc.hpp", "include/mlc/types.def"} | {
         f"{package}/{name}.cmake" for name in ("mlcConfig", "mlcConfigVersion", "mlcAddModel")}
     version = re.search(r"project\(mlc VERSION ([\d.]+)", (root / "CMakeLists.txt").read_text())[1]
     assert output(prefix / "bin/mlc", "--version").startswith(f"mlc {version} ")

@@ -8,21 +8,12 @@
 
 static int64_t elementBytes(int32_t dtype) {
   switch (dtype) {
-  case MLC_FLOAT64:
-  case MLC_INT64:
-  case MLC_UINT64:
-    return 8;
-  case MLC_FLOAT32:
-  case MLC_INT32:
-  case MLC_UINT32:
-    return 4;
-  case MLC_FLOAT16:
-  case MLC_BFLOAT16:
-  case MLC_INT16:
-  case MLC_UINT16:
-    return 2;
+#define MLC_TYPE(NAME, CODE, TEXT, ONNX, BITS, ...)                                                                    \
+  case MLC_##NAME:                                                                                                     \
+    return (BITS + 7) / 8;
+#include "mlc/types.def"
   default:
-    return 1;
+    return 0;
   }
 }
 

@@ -53,7 +53,7 @@ def test_pure_wheel(root, mlc, compiled, digits, tmp_path):
     wheel, _ = make(root, mlc, tmp_path)
     assert wheel.name == f"mlc-{version(root)}-py3-none-any.whl"
     names = zipfile.ZipFile(wheel).namelist()
-    assert "mlc/py.typed" in names and not [name for name in names if name.startswith(("mlc/bin", "mlc/lib"))]
+    assert {"mlc/py.typed", "mlc/types.def"} <= set(names) and not [name for name in names if name.startswith(("mlc/bin", "mlc/lib"))]
     target = install(wheel, tmp_path / "site")
     library = compiled(digits)
     for path, how in ((library, "load"), (digits, "compile")):

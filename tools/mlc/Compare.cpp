@@ -1,5 +1,6 @@
 // See Compare.h.
 #include "Compare.h"
+#include "dialects/core/ElementTypes.h"
 #include "llvm/ADT/APFloat.h"
 #include "llvm/ADT/Sequence.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -13,41 +14,35 @@ template <typename T> static T load(const HostTensor &tensor, int64_t index) {
   return element;
 }
 
-static bool isFloat(int32_t dtype) {
-  return dtype == MLC_FLOAT32 || dtype == MLC_FLOAT64 || dtype == MLC_FLOAT16 || dtype == MLC_BFLOAT16;
+template <typename C> static double numberOf(C bits, const llvm::fltSemantics &semantics) {
+  if constexpr (std::is_floating_point_v<C>)
+    return bits;
+  llvm::APFloat number(semantics, llvm::APInt(8 * sizeof(C), bits));
+  bool losesInfo;
+  number.convert(llvm::APFloat::IEEEdouble(), llvm::APFloat::rmNearestTiesToEven, &losesInfo);
+  return number.convertToDouble();
 }
 
 static double loadFloat(const HostTensor &tensor, int64_t index) {
-  if (tensor.dtype == MLC_FLOAT32)
-    return load<float>(tensor, index);
-  if (tensor.dtype == MLC_FLOAT64)
-    return load<double>(tensor, index);
-  const auto &semantics = tensor.dtype == MLC_FLOAT16 ? llvm::APFloat::IEEEhalf() : llvm::APFloat::BFloat();
-  llvm::APFloat half(semantics, llvm::APInt(16, load<uint16_t>(tensor, index)));
-  bool losesInfo;
-  half.convert(llvm::APFloat::IEEEdouble(), llvm::APFloat::rmNearestTiesToEven, &losesInfo);
-  return half.convertToDouble();
+  switch (tensor.dtype) {
+#define MLC_FLOAT_TYPE(NAME, CODE, TEXT, ONNX, BITS, KIND, C, CPP, FIELD, NPY, SAFETENSORS, MLIR, SEMANTICS, ...)      \
+  case MLC_##NAME:                                                                                                     \
+    return numberOf(load<C>(tensor, index), llvm::APFloat::SEMANTICS());
+#include "mlc/types.def"
+  default:
+    llvm_unreachable("the caller asks for floats only");
+  }
 }
 
 // As a 65-bit range would be: the value, and whether it is above INT64_MAX.
 static __int128 loadInteger(const HostTensor &tensor, int64_t index) {
   switch (tensor.dtype) {
-  case MLC_INT8:
-    return load<int8_t>(tensor, index);
-  case MLC_INT16:
-    return load<int16_t>(tensor, index);
-  case MLC_INT32:
-    return load<int32_t>(tensor, index);
-  case MLC_INT64:
-    return load<int64_t>(tensor, index);
-  case MLC_UINT16:
-    return load<uint16_t>(tensor, index);
-  case MLC_UINT32:
-    return load<uint32_t>(tensor, index);
-  case MLC_UINT64:
-    return load<uint64_t>(tensor, index);
+#define MLC_INTEGER_TYPE(NAME, CODE, TEXT, ONNX, BITS, KIND, C, ...)                                                   \
+  case MLC_##NAME:                                                                                                     \
+    return load<C>(tensor, index);
+#include "mlc/types.def"
   default:
-    return load<uint8_t>(tensor, index);
+    llvm_unreachable("the caller asks for integers only");
   }
 }
 

@@ -1,6 +1,7 @@
 // See Inputs.h.
 #include "Inputs.h"
 #include "Library.h"
+#include "dialects/core/ElementTypes.h"
 #include "llvm/ADT/APFloat.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
@@ -54,28 +55,24 @@ uint64_t nextRandom(uint64_t &state) {
   return z ^ (z >> 31);
 }
 
-bool isFloat(int32_t dtype) {
-  return dtype == MLC_FLOAT32 || dtype == MLC_FLOAT64 || dtype == MLC_FLOAT16 || dtype == MLC_BFLOAT16;
+/// The bits of the nearest number of a type.
+template <typename C> C nearest(double value, const llvm::fltSemantics &semantics) {
+  if constexpr (std::is_floating_point_v<C>)
+    return static_cast<C>(value);
+  llvm::APFloat number(value);
+  bool losesInfo;
+  number.convert(semantics, llvm::APFloat::rmNearestTiesToEven, &losesInfo);
+  return static_cast<C>(number.bitcastToAPInt().getZExtValue());
 }
 
 void storeElement(HostTensor &tensor, int64_t index, double value) {
-  char *at = tensor.data.get() + index * dtypeBytes(tensor.dtype);
+  char *at = tensor.data.get() + index * dataTypeBytes(tensor.dtype);
   auto put = [&](auto element) { memcpy(at, &element, sizeof(element)); };
-  auto putHalf = [&](const llvm::fltSemantics &semantics) {
-    llvm::APFloat half(value);
-    bool losesInfo;
-    half.convert(semantics, llvm::APFloat::rmNearestTiesToEven, &losesInfo);
-    put(uint16_t(half.bitcastToAPInt().getZExtValue()));
-  };
   switch (tensor.dtype) {
-  case MLC_FLOAT32:
-    return put(float(value));
-  case MLC_FLOAT64:
-    return put(value);
-  case MLC_FLOAT16:
-    return putHalf(llvm::APFloat::IEEEhalf());
-  case MLC_BFLOAT16:
-    return putHalf(llvm::APFloat::BFloat());
+#define MLC_FLOAT_TYPE(NAME, CODE, TEXT, ONNX, BITS, KIND, C, CPP, FIELD, NPY, SAFETENSORS, MLIR, SEMANTICS, ...)      \
+  case MLC_##NAME:                                                                                                     \
+    return put(nearest<C>(value, llvm::APFloat::SEMANTICS()));
+#include "mlc/types.def"
   case MLC_BOOL:
     return put(uint8_t(value != 0));
   default:
@@ -83,7 +80,7 @@ void storeElement(HostTensor &tensor, int64_t index, double value) {
   }
   // The low bytes of an integer are its element, whatever the width.
   int64_t integer = int64_t(std::clamp(value, -9.2e18, 9.2e18));
-  memcpy(at, &integer, dtypeBytes(tensor.dtype));
+  memcpy(at, &integer, dataTypeBytes(tensor.dtype));
 }
 
 void fill(HostTensor &tensor, const Source &source, uint64_t seed) {

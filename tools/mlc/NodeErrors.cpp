@@ -8,16 +8,14 @@ using namespace mlc;
 using reference::Element;
 using reference::Tensor;
 
-double mlc::relativeBound(int32_t dtype) {
+static double relativeBound(int32_t dtype) {
   switch (dtype) {
-  case MLC_FLOAT64:
-    return 1e-9;
-  case MLC_FLOAT16:
-    return 1e-2;
-  case MLC_BFLOAT16:
-    return 8e-2;
+#define MLC_FLOAT_TYPE(NAME, CODE, TEXT, ONNX, BITS, KIND, C, CPP, FIELD, NPY, SAFETENSORS, MLIR, SEMANTICS, ERROR)    \
+  case MLC_##NAME:                                                                                                     \
+    return ERROR;
+#include "mlc/types.def"
   default:
-    return 1e-4;
+    return 0; // integers have to be equal
   }
 }
 
@@ -25,16 +23,8 @@ Tensor mlc::toReference(const HostTensor &tensor) {
   return Tensor::read(*Element::of(tensor.dtype), tensor.shape, tensor.data.get());
 }
 
-int32_t mlc::dtypeOf(Element element) {
-  for (int32_t dtype = MLC_FLOAT32; dtype <= MLC_BFLOAT16; ++dtype)
-    if (auto known = Element::of(dtype))
-      if (known->kind == element.kind && known->width == element.width && known->semantics == element.semantics)
-        return dtype;
-  return 0;
-}
-
 llvm::Expected<HostTensor> mlc::toHost(const Tensor &tensor) {
-  int32_t dtype = dtypeOf(tensor.element);
+  int32_t dtype = tensor.element.dtype();
   if (!dtype)
     return llvm::createStringError("its element type cannot be passed to a library");
   auto host = HostTensor::allocate(dtype, std::vector<int64_t>(tensor.shape.begin(), tensor.shape.end()));

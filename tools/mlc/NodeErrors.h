@@ -27,11 +27,6 @@ struct ErrorSummary {
 ErrorSummary compareWithReference(const HostTensor &actual, const reference::Tensor &expected,
                                   const ErrorBounds &bounds, double slack);
 
-/// The default relative bound of an element type.
-double relativeBound(int32_t dtype);
-
-/// ONNX's number of an element type; 0 if a library cannot pass it.
-int32_t dtypeOf(reference::Element element);
 reference::Tensor toReference(const HostTensor &tensor);
 /// Rounded to the element type.
 llvm::Expected<HostTensor> toHost(const reference::Tensor &tensor);

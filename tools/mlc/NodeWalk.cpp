@@ -205,10 +205,10 @@ static ErrorSummary compareAll(llvm::ArrayRef<HostTensor> actual, const Referenc
                                const ErrorBounds &bounds) {
   ErrorSummary result;
   for (auto [tensor, right] : llvm::zip_equal(actual, expected)) {
-    if (tensor.dtype == dtypeOf(right.element))
+    if (tensor.dtype == right.element.dtype())
       result.add(compareWithReference(tensor, right, bounds, /*slack=*/1));
     else
-      result.detail = "its type is " + tensor.type() + " instead of " + dtypeName(dtypeOf(right.element));
+      result.detail = "its type is " + tensor.type() + " instead of " + dtypeName(right.element.dtype());
   }
   return result;
 }

@@ -3,6 +3,7 @@
 #include "TensorFile.h"
 #include "compiler/Emit/Files.h"
 #include "compiler/Import/TensorData.h"
+#include "dialects/core/ElementTypes.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Endian.h"
@@ -14,31 +15,29 @@
 using namespace mlc;
 using llvm::StringRef;
 
-namespace {
-struct DtypeRow {
-  int32_t dtype;
-  const char *npy; // without the byte order
-  unsigned bytes;
-};
-} // namespace
+/// The type's code in .npy files, without the byte order; empty for what mlc_dtype does not have.
+static StringRef npyCode(int32_t dtype) {
+  switch (dtype) {
+#define MLC_TYPE(NAME, CODE, TEXT, ONNX, BITS, KIND, C, CPP, FIELD, NPY, ...)                                          \
+  case MLC_##NAME:                                                                                                     \
+    return NPY;
+#include "mlc/types.def"
+  default:
+    return "";
+  }
+}
 
-// NumPy has no bfloat16; ml_dtypes writes it as two raw bytes.
-static const DtypeRow dtypes[] = {{MLC_FLOAT32, "f4", 4},  {MLC_FLOAT64, "f8", 8}, {MLC_FLOAT16, "f2", 2},
-                                  {MLC_BFLOAT16, "V2", 2}, {MLC_INT8, "i1", 1},    {MLC_INT16, "i2", 2},
-                                  {MLC_INT32, "i4", 4},    {MLC_INT64, "i8", 8},   {MLC_UINT8, "u1", 1},
-                                  {MLC_UINT16, "u2", 2},   {MLC_UINT32, "u4", 4},  {MLC_UINT64, "u8", 8},
-                                  {MLC_BOOL, "b1", 1}};
-
-static const DtypeRow *rowOf(int32_t dtype) {
-  auto *row = llvm::find_if(dtypes, [&](const DtypeRow &row) { return row.dtype == dtype; });
-  return row == std::end(dtypes) ? nullptr : row;
+static int32_t dtypeOfNpy(StringRef code) {
+#define MLC_TYPE(NAME, CODE, TEXT, ONNX, BITS, KIND, C, CPP, FIELD, NPY, ...)                                          \
+  if (code == NPY)                                                                                                     \
+    return MLC_##NAME;
+#include "mlc/types.def"
+  return 0;
 }
 
 std::string mlc::dtypeName(int32_t dtype) {
-  return rowOf(dtype) ? dataTypeName(dtype).str() : "type " + std::to_string(dtype); // the numbers are ONNX's
+  return dataTypeBytes(dtype) ? dataTypeName(dtype).str() : "type " + std::to_string(dtype); // the numbers are ONNX's
 }
-
-unsigned mlc::dtypeBytes(int32_t dtype) { return rowOf(dtype) ? rowOf(dtype)->bytes : 0; }
 
 std::string mlc::shapeText(const std::vector<int64_t> &shape) {
   return "[" + llvm::join(llvm::map_range(shape, [](int64_t size) { return std::to_string(size); }), ",") + "]";
@@ -49,7 +48,7 @@ llvm::Expected<HostTensor> HostTensor::allocate(int32_t dtype, std::vector<int64
     return llvm::createStringError(llvm::formatv("rank {0} is larger than {1}", shape.size(), MLC_RANK_MAX));
   if (llvm::is_contained(shape, INT64_MIN))
     return llvm::createStringError("a dimension is negative");
-  auto bytes = checkedByteCount(shape, dtypeBytes(dtype));
+  auto bytes = checkedByteCount(shape, dataTypeBytes(dtype));
   if (!bytes)
     return bytes.takeError();
   HostTensor tensor;
@@ -70,7 +69,7 @@ int64_t HostTensor::elementCount() const {
   return count;
 }
 
-size_t HostTensor::bytes() const { return elementCount() * dtypeBytes(dtype); }
+size_t HostTensor::bytes() const { return elementCount() * dataTypeBytes(dtype); }
 
 std::string HostTensor::type() const { return dtypeName(dtype) + shapeText(shape); }
 
@@ -165,10 +164,8 @@ private:
   static int32_t dtypeOf(StringRef descr) {
     if (descr.size() != 3 || !StringRef("<|=").contains(descr[0]))
       return 0;
-    for (const DtypeRow &row : dtypes)
-      if (descr.drop_front() == row.npy && (descr[0] != '|' || row.bytes == 1 || row.npy[0] == 'V'))
-        return row.dtype;
-    return 0;
+    int32_t dtype = dtypeOfNpy(descr.drop_front());
+    return descr[0] != '|' || dataTypeBytes(dtype) == 1 || descr[1] == 'V' ? dtype : 0; // only bytes have no order
   }
 
   llvm::Error broken(const llvm::Twine &what) { return llvm::createStringError("its header is malformed: " + what); }
@@ -196,7 +193,7 @@ llvm::Expected<HostTensor> readNpy(StringRef bytes) {
   bytes = bytes.drop_front(headerBytes);
   if (llvm::is_contained(header->shape, INT64_MIN))
     return llvm::createStringError("a dimension is negative");
-  auto expected = checkedByteCount(header->shape, dtypeBytes(header->dtype));
+  auto expected = checkedByteCount(header->shape, dataTypeBytes(header->dtype));
   if (!expected)
     return expected.takeError();
   if (int64_t(bytes.size()) != *expected)
@@ -251,13 +248,12 @@ llvm::Expected<HostTensor> mlc::readTensorFile(StringRef path) {
 }
 
 llvm::Error mlc::writeTensorFile(StringRef path, const HostTensor &tensor) {
-  const DtypeRow *row = rowOf(tensor.dtype);
   std::string shape;
   for (int64_t size : tensor.shape)
     shape += std::to_string(size) + ", ";
-  std::string header =
-      llvm::formatv("{{'descr': '{0}{1}', 'fortran_order': False, 'shape': ({2}), }", row->bytes == 1 ? '|' : '<',
-                    row->npy, StringRef(shape).rtrim(tensor.shape.size() == 1 ? " " : ", "));
+  std::string header = llvm::formatv("{{'descr': '{0}{1}', 'fortran_order': False, 'shape': ({2}), }",
+                                     dataTypeBytes(tensor.dtype) == 1 ? '|' : '<', npyCode(tensor.dtype),
+                                     StringRef(shape).rtrim(tensor.shape.size() == 1 ? " " : ", "));
   constexpr size_t preludeBytes = 10; // magic, version, length of the header
   header.append(64 - (preludeBytes + header.size() + 1) % 64, ' ');
   header += '\n';

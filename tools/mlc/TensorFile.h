@@ -27,8 +27,6 @@ struct HostTensor {
 
 /// "float32"; "type 77" for what mlc_dtype does not have.
 std::string dtypeName(int32_t dtype);
-/// 0 for what mlc_dtype does not have.
-unsigned dtypeBytes(int32_t dtype);
 std::string shapeText(const std::vector<int64_t> &shape);
 
 /// By the name's ending: .npy or .pb.

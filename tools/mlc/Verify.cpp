@@ -177,8 +177,8 @@ private:
     bounds.ulpMax = HUGE_VAL; // of nodes
     if (!expected)
       summary.detail = "the reference has no value for it";
-    else if (actual.dtype != dtypeOf(expected->element))
-      summary.detail = "its type is " + actual.type() + " instead of " + dtypeName(dtypeOf(expected->element));
+    else if (actual.dtype != expected->element.dtype())
+      summary.detail = "its type is " + actual.type() + " instead of " + dtypeName(expected->element.dtype());
     else
       summary = compareWithReference(actual, *expected, bounds, wholeSlack);
     return summary;

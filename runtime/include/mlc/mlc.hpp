@@ -1,4 +1,5 @@
-// mlc.hpp: the C interface of mlc.h for C++20. Header only; it needs the standard library and nothing else.
+// mlc.hpp: the C interface of mlc.h for C++20. Header only; it needs mlc.h and types.def beside it, the standard library and
+// nothing else.
 //
 //   mlc::Model model(digits_mlc_model_v1());                      // of digits.h; or mlc::Library("digits.so").model()
 //   mlc::Tensors results = model.run({{"image", pixels}});        // pixels: any contiguous range of float
@@ -43,28 +44,23 @@ struct bfloat16 {
   uint16_t bits;
 };
 
+namespace detail {
+/// Whether T is the type E of elements. Integers are of the same type if their sizes and signs are: long and long long.
+template <class T, class E>
+constexpr bool isSameElement =
+    std::is_same_v<T, E> ||
+    (std::is_integral_v<T> && std::is_integral_v<E> && !std::is_same_v<T, bool> && !std::is_same_v<E, bool> &&
+     sizeof(T) == sizeof(E) && std::is_signed_v<T> == std::is_signed_v<E>);
+} // namespace detail
+
 /// The mlc_dtype of a C++ type; 0: there is none.
 template <class T> constexpr int32_t dtypeOf() {
-  if constexpr (std::is_same_v<T, float>)
-    return MLC_FLOAT32;
-  else if constexpr (std::is_same_v<T, double>)
-    return MLC_FLOAT64;
-  else if constexpr (std::is_same_v<T, float16>)
-    return MLC_FLOAT16;
-  else if constexpr (std::is_same_v<T, bfloat16>)
-    return MLC_BFLOAT16;
-  else if constexpr (std::is_same_v<T, bool>)
-    return MLC_BOOL;
-  else if constexpr (std::is_integral_v<T> && sizeof(T) == 1)
-    return std::is_signed_v<T> ? MLC_INT8 : MLC_UINT8;
-  else if constexpr (std::is_integral_v<T> && sizeof(T) == 2)
-    return std::is_signed_v<T> ? MLC_INT16 : MLC_UINT16;
-  else if constexpr (std::is_integral_v<T> && sizeof(T) == 4)
-    return std::is_signed_v<T> ? MLC_INT32 : MLC_UINT32;
-  else if constexpr (std::is_integral_v<T> && sizeof(T) == 8)
-    return std::is_signed_v<T> ? MLC_INT64 : MLC_UINT64;
+#define MLC_TYPE(NAME, CODE, TEXT, ONNX, BITS, KIND, C, CPP, ...)                                                      \
+  if constexpr (detail::isSameElement<T, CPP>)                                                                         \
+    return MLC_##NAME;                                                                                                 \
   else
-    return 0;
+#include "mlc/types.def"
+  return 0;
 }
 
 template <class T>
@@ -73,23 +69,10 @@ concept Element = dtypeOf<T>() != 0;
 /// Bytes of an element; 0 for a number that no mlc_dtype has.
 constexpr size_t elementBytes(int32_t dtype) {
   switch (dtype) {
-  case MLC_UINT8:
-  case MLC_INT8:
-  case MLC_BOOL:
-    return 1;
-  case MLC_UINT16:
-  case MLC_INT16:
-  case MLC_FLOAT16:
-  case MLC_BFLOAT16:
-    return 2;
-  case MLC_FLOAT32:
-  case MLC_INT32:
-  case MLC_UINT32:
-    return 4;
-  case MLC_FLOAT64:
-  case MLC_INT64:
-  case MLC_UINT64:
-    return 8;
+#define MLC_TYPE(NAME, CODE, TEXT, ONNX, BITS, ...)                                                                    \
+  case MLC_##NAME:                                                                                                     \
+    return (BITS + 7) / 8;
+#include "mlc/types.def"
   default:
     return 0;
   }

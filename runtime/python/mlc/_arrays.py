@@ -7,7 +7,9 @@ says so. Python numbers and lists have no element type; they take the model's.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Tuple, Union
+import pkgutil
+import re
+from typing import Any, Optional, Tuple, Union
 
 import numpy as np
 
@@ -17,16 +19,40 @@ from ._errors import InvalidArgument
 try:
     import ml_dtypes
 except ImportError:
-    _BFLOAT16 = np.dtype(np.uint16)
-else:
-    _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+    ml_dtypes = None
 
-_MLC_BFLOAT16 = 16
-_DTYPES = {1: np.dtype(np.float32), 2: np.dtype(np.uint8), 3: np.dtype(np.int8), 4: np.dtype(np.uint16),
-           5: np.dtype(np.int16), 6: np.dtype(np.int32), 7: np.dtype(np.int64), 9: np.dtype(np.bool_),
-           10: np.dtype(np.float16), 11: np.dtype(np.float64), 12: np.dtype(np.uint32), 13: np.dtype(np.uint64),
-           _MLC_BFLOAT16: _BFLOAT16}
-_CODES = {dtype: code for code, dtype in reversed(_DTYPES.items())}  # reversed: without ml_dtypes, uint16 means uint16
+
+@dataclasses.dataclass(frozen=True)
+class _Element:
+    """One line of types.def."""
+    name: str
+    dtype: np.dtype
+    bits: Optional[np.dtype] = None  # of a type that NumPy lacks: what holds its bits; also its dtype without ml_dtypes
+
+    @property
+    def has_numbers(self) -> bool:
+        return self.dtype is not self.bits
+
+
+def _element(name: str, npy: str) -> _Element:
+    if not npy.startswith("V"):
+        return _Element(name, np.dtype(npy))
+    bits = np.dtype("u" + npy[1:])
+    return _Element(name, np.dtype(getattr(ml_dtypes, name, bits)), bits)
+
+
+def _read_elements() -> dict:
+    """{mlc_dtype: element}."""
+    elements = {}
+    lines = pkgutil.get_data(__package__, "types.def").decode()
+    for line in re.findall(r"^MLC_(?:FLOAT|INTEGER)_TYPE *\((.*)\)$", lines, re.MULTILINE):
+        _, code, name, _, _, _, _, _, _, npy, *_ = (column.strip(' "') for column in line.split(","))
+        elements[int(code)] = _element(name, npy)
+    return elements
+
+
+_ELEMENTS = _read_elements()
+_CODES = {element.dtype: code for code, element in _ELEMENTS.items() if element.has_numbers}  # bits mean themselves, uint16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,22 +68,23 @@ class TensorInfo:
     def type(self) -> str:
         """float32[batch,1,8,8]"""
         sizes = ",".join("?" if size is None else str(size) for size in self.shape)
-        return f"{'bfloat16' if self.code == _MLC_BFLOAT16 else self.dtype.name}[{sizes}]"
+        return f"{_ELEMENTS[self.code].name}[{sizes}]"
 
     def __str__(self) -> str:
         return f"{self.name}: {self.type}"
 
 
 def dtype_of(code: int) -> np.dtype:
-    if code not in _DTYPES:
+    if code not in _ELEMENTS:
         raise InvalidArgument(f"element type {code} of the library is unknown to this version of the package")
-    return _DTYPES[code]
+    return _ELEMENTS[code].dtype
 
 
 def _code_of(array: np.ndarray, info: TensorInfo) -> int:
     """The mlc_dtype that describes the array; bits of bfloat16 may come as uint16."""
-    if info.code == _MLC_BFLOAT16 and array.dtype == np.uint16:
-        return _MLC_BFLOAT16
+    bits = _ELEMENTS[info.code].bits
+    if bits is not None and array.dtype == bits:
+        return info.code
     code = _CODES.get(array.dtype.newbyteorder("="))
     if code is None:
         raise InvalidArgument(f'"{info.name}": expected {info.type}, got elements of type {array.dtype}')
@@ -83,11 +110,12 @@ _KIND_RANKS = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 def _from_python(value: Any, info: TensorInfo) -> np.ndarray:
     """Numbers and nested lists, in the model's element type, unless that would drop a fraction or a sign."""
-    if info.code == _MLC_BFLOAT16 and _BFLOAT16 == np.uint16:
-        raise InvalidArgument(f'input "{info.name}": expected {info.type}: numbers become bfloat16 where ml_dtypes is installed')
+    element = _ELEMENTS[info.code]
+    if not element.has_numbers:
+        raise InvalidArgument(f'input "{info.name}": expected {info.type}: numbers become {element.name} where ml_dtypes is installed')
     try:
         natural = np.asarray(value)
-        wanted = 2 if info.code == _MLC_BFLOAT16 else _KIND_RANKS[info.dtype.kind]
+        wanted = 2 if element.bits is not None else _KIND_RANKS[info.dtype.kind]  # NumPy's kind of bfloat16 is V
         if natural.size and _KIND_RANKS.get(natural.dtype.kind, 3) > wanted:
             raise TypeError(f"{type(value).__name__} of {natural.dtype} does not convert")
         return np.asarray(value, info.dtype)
