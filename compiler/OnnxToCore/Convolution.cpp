@@ -147,8 +147,8 @@ static Values convTranspose(Node &n, CoreBuilder &b) {
     dims.padLow.push_back(std::max<int64_t>(0, before));
     dims.padHigh.push_back(std::max<int64_t>(0, after));
     if (auto size = constantSize(b.dim(x, d + 2)))
-      if (!n.check(*size > 0 && (*size - 1) * strides[d] + 1 + before + after >= extent - 1,
-                   "the output would have a negative size"))
+      if (!n.check(*size > 0 && (*size - 1) * strides[d] + 1 + before + after >= extent,
+                   "the output would have no elements"))
         return failure();
   }
   Expr y = b.conv(x, transposedWeights(b, w, groups), dims);

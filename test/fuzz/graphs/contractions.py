@@ -123,9 +123,11 @@ def conv_transpose(g):
     inputs = [g.tensor(dtype, image, specials=False), g.weights(dtype, (image[1], outer, *sizes))]
     if g.flag():
         inputs.append(g.weights(dtype, (outer * groups,)))
-    extra = [g.integer(0, stride - 1) for stride in strides]
-    g.node("ConvTranspose", inputs, group=groups, strides=strides, kernel_shape=list(sizes),
-           output_padding=extra if g.flag() else None, **padding)
+    extra = [g.integer(0, stride - 1) for stride in strides] if g.flag() else [0] * rank
+    cuts = [sum(padding.get("pads", [])[d::rank]) for d in range(rank)]
+    if any((size - 1) * stride + more + kernel <= cut for size, stride, more, kernel, cut in zip(spatial, strides, extra, sizes, cuts)):
+        raise Reject("ONNX Runtime has no output without elements, and neither have we")
+    g.node("ConvTranspose", inputs, group=groups, strides=strides, kernel_shape=list(sizes), output_padding=extra, **padding)
 
 
 def scale_of(g, shape=()):
