@@ -24,7 +24,8 @@ struct TrainOptions {
   std::vector<std::string> trainable; // name patterns with '*'; empty: every floating-point initializer
 };
 
-enum class EmitKind { Library, Archive, Object, Weights, Onnx, Core, Linalg, Tiled, LLVM, Assembly, Ptx };
+/// In the order in which the pipeline reaches them.
+enum class EmitKind { Onnx, Core, Linalg, Tiled, Ptx, LLVM, Assembly, Object, Archive, Library, Weights };
 
 /// A tensor that the command line gives; the element type is ONNX's number, which is also that of mlc_dtype.
 struct InputValue {

@@ -254,6 +254,19 @@ def ExpandMath : Pass<"expand-math", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect", "::mlir::vector::VectorDialect", "::mlir::scf::SCFDialect"];
 }
 
+def SimplifyLoops : Pass<"simplify-loops", "::mlir::func::FuncOp"> {
+  let summary = "Canonical forms, common subexpressions, and invariant operations in front of their loops";
+  let description = [{
+    What the generators leave to others, in one pass that ends: like every greedy rewriting of mlc it has a limit and says when it strikes.
+
+    ```mlir
+    scf.for %i { %c = arith.muli %n, %m ; memref.load %x[%c] }
+    // becomes
+    %c = arith.muli %n, %m ; scf.for %i { memref.load %x[%c] }
+    ```
+  }];
+}
+
 def OutlineTasks : Pass<"outline-tasks", "::mlir::ModuleOp"> {
   let summary = "Makes a task function of every scf.forall";
   let description = [{

@@ -112,15 +112,14 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
     return module.emitError() << "--target=cuda:" << gpu << " is not supported: expected one of " << listGpuArchs();
   if (options.emit == EmitKind::Ptx && !onGpu)
     return module.emitError("--emit=ptx needs --target=cuda:...");
-  if (options.emit == EmitKind::Onnx)
-    return printStage(module, output);
-
   auto enter = [&](Stage stage) {
     if (options.clock)
       options.clock->enter(stage);
   };
   Report report(module, options);
   report.addModel();
+  if (options.emit == EmitKind::Onnx)
+    return printStage(module, output);
   enter(Stage::Translate);
   Stages stages(module, options);
   stages.run(createDecomposeOnnx({/*unrollLoops=*/options.train.enabled}));
@@ -179,9 +178,7 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
     return printStage(module, output);
 
   enter(Stage::Lower);
-  stages.runOnFunctions(createCanonicalizerPass())
-      .runOnFunctions(createCSEPass())
-      .runOnFunctions(createLoopInvariantCodeMotionPass());
+  stages.runOnFunctions(createSimplifyLoops());
   if (onGpu) {
     stages.run(createOutlineGpuKernels()).run(createLowerToNVVM());
     if (stages.failed() || failed(emitPtx(module, gpu)))

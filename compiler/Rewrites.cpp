@@ -28,6 +28,14 @@ struct DimOfDestination : OpRewritePattern<tensor::DimOp> {
 };
 } // namespace
 
+void mlc::addCanonicalizations(RewritePatternSet &patterns) {
+  MLIRContext *context = patterns.getContext();
+  for (Dialect *dialect : context->getLoadedDialects())
+    dialect->getCanonicalizationPatterns(patterns);
+  for (RegisteredOperationName op : context->getRegisteredOperations())
+    op.getCanonicalizationPatterns(patterns, context);
+}
+
 void mlc::addDimPatterns(RewritePatternSet &patterns) {
   patterns.add<DimOfDestination>(patterns.getContext());
   memref::populateResolveRankedShapedTypeResultDimsPatterns(patterns);

@@ -10,6 +10,9 @@ namespace mlc {
 llvm::LogicalResult rewriteToEnd(mlir::Operation *root, mlir::RewritePatternSet patterns, llvm::StringRef who,
                                  mlir::GreedyRewriteConfig config = {});
 
+/// The canonicalizations of every dialect that is loaded.
+void addCanonicalizations(mlir::RewritePatternSet &patterns);
+
 /// tensor.dim in terms of what an op's destination was made with, of shapes, and of what is around loops and branches.
 void addDimPatterns(mlir::RewritePatternSet &patterns);
 

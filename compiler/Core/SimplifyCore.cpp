@@ -250,10 +250,7 @@ struct SimplifyCore : mlc::impl::SimplifyCoreBase<SimplifyCore> {
     RewritePatternSet patterns(context);
     patterns.add<ScaleIntoWeights, ScaleBelowShift, DivideByConstant, JoinShifts<AddOp>, JoinShifts<SubOp>,
                  UnitDimsBelow, DropEmpty, FoldConstants>(context);
-    for (Dialect *dialect : context->getLoadedDialects())
-      dialect->getCanonicalizationPatterns(patterns);
-    for (RegisteredOperationName op : context->getRegisteredOperations())
-      op.getCanonicalizationPatterns(patterns, context);
+    addCanonicalizations(patterns);
     if (failed(rewriteToEnd(getOperation(), std::move(patterns), getArgument())))
       return signalPassFailure();
     IRRewriter rewriter(context);

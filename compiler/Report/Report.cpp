@@ -13,8 +13,12 @@
 
 using namespace mlir;
 
-ArrayRef<StringRef> mlc::reportPages() {
-  static const StringRef pages[] = {"model", "ops", "groups", "memory", "time"};
+ArrayRef<mlc::ReportPage> mlc::reportPages() {
+  static const ReportPage pages[] = {{"model", EmitKind::Onnx},
+                                     {"ops", EmitKind::Core},
+                                     {"groups", EmitKind::Tiled},
+                                     {"memory", EmitKind::Tiled},
+                                     {"time", EmitKind::Onnx}};
   return pages;
 }
 

@@ -8,8 +8,12 @@
 
 namespace mlc {
 
-/// The words of --report.
-llvm::ArrayRef<llvm::StringRef> reportPages();
+/// A page, by its word of --report.
+struct ReportPage {
+  llvm::StringRef word;
+  EmitKind stage; // the first whose compilation makes the page
+};
+llvm::ArrayRef<ReportPage> reportPages();
 
 class Report {
 public:

@@ -9,8 +9,13 @@ import pytest
 ALWAYS = None  # an effect in every call, or the error of a value that fits nothing
 NEEDS = {
     "compile": {
-        "--output": ALWAYS, "--dim": ALWAYS, "--shape": ALWAYS, "--target": ALWAYS, "--triple": ALWAYS, "--cpu": ALWAYS, "--train": ALWAYS,
-        "--emit": ALWAYS, "--save-stages": ALWAYS, "--report": ALWAYS, "--report-file": ALWAYS, "--quiet": ALWAYS,
+        "--output": ALWAYS, "--dim": ALWAYS, "--shape": ALWAYS, "--emit": ALWAYS, "--report-file": ALWAYS, "--quiet": ALWAYS,
+        "--target": ("--emit=core --target=cuda:sm_80", "--target needs a later stage"),
+        "--triple": ("--emit=linalg --triple=aarch64-linux-gnu", "--triple needs a later stage"),
+        "--cpu": ("--emit=ptx --target=cuda:sm_80 --cpu=x86-64-v3", "--cpu needs a later stage"),
+        "--train": ("--emit=onnx --train", "--train needs a later stage"),
+        "--save-stages": ("--emit=onnx --save-stages=s", "--save-stages needs a later stage"),
+        "--report": ("--emit=core --report=model,memory", "--report needs a later stage"),
         "--depfile": ("--emit=core --depfile=d", "--depfile needs an output"),
         "--name": ("--emit=core --name=n", "--name needs a library as output"),
         "--weights": ("--emit=core --weights=w", "--weights needs a library as output"),
@@ -39,8 +44,10 @@ NEEDS = {
         "--device": ("LIBRARY --dim batch=1 --device 1", "--device has no effect: the library runs on the CPU"),
     },
     "verify": {
-        "--input": ALWAYS, "--dim": ALWAYS, "--shape": ALWAYS, "--seed": ALWAYS, "--input-value": ALWAYS, "--against": ALWAYS, "--rtol": ALWAYS,
-        "--atol": ALWAYS, "--library": ALWAYS, "--outputs-only": ALWAYS, "--cpu": ALWAYS, "--json": ALWAYS, "--quiet": ALWAYS,
+        "--input": ALWAYS, "--dim": ALWAYS, "--shape": ALWAYS, "--input-value": ALWAYS, "--against": ALWAYS, "--rtol": ALWAYS,
+        "--atol": ALWAYS, "--library": ALWAYS, "--outputs-only": ALWAYS, "--json": ALWAYS, "--quiet": ALWAYS,
+        "--seed": ("MODEL --input ones --dim batch=1 --seed 1", "--seed has no effect: no input is random"),
+        "--cpu": ("MODEL --library=LIBRARY --outputs-only --cpu=native", "--cpu needs something to compile"),
         "--python": ("MODEL --python=/bin/sh", "--python needs --against=onnxruntime"),
         "--static": ("MODEL --static --library=LIBRARY", "--static needs a library that verify compiles"),
         "--save": ("MODEL --save=d --outputs-only", "--save needs nodes to be checked"),
@@ -72,6 +79,34 @@ def test_option_without_effect(mlc, compiled, digits, tmp_path, command, option)
     done = run(mlc, command, *([digits] if command == "compile" else []), *words, cwd=tmp_path)
     assert done.returncode in (1, 64) and message in done.stderr, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+
+
+@pytest.mark.parametrize("command, option", [
+    ("compile", "--output=x.so"), ("compile", "--cpu=native"), ("compile", "--learning-rate=1"), ("compile", "--name=n"),
+    ("run", "--threads=1"), ("bench", "--duration=1"), ("bench", "--seed=1"), ("verify", "--rtol=1"), ("verify", "--library=x.so"),
+])
+def test_option_given_twice(mlc, digits, tmp_path, command, option):
+    """The first would have no effect."""
+    done = run(mlc, command, digits, option, option, cwd=tmp_path)
+    assert done.returncode == 64 and f"option {option.split('=')[0]} is given twice" in done.stderr
+    assert not any(tmp_path.iterdir())
+
+
+def test_options_that_may_be_repeated(mlc, digits, tmp_path):
+    done = run(mlc, "verify", digits, "--dim", "batch=1", "--dim", "batch=1", "--outputs-only")
+    assert done.returncode == 0, done.stderr
+    done = run(mlc, "compile", digits, "-o", tmp_path / "x.so", "--dim=batch=1", "--shape=image=1x1x8x8", "--dim=batch=1")
+    assert done.returncode == 0, done.stderr
+
+
+def test_report_of_a_stage(mlc, digits):
+    """The pages that a compilation reaches: all of them unless pages are named."""
+    for emit, pages in (("onnx", ["the model", "time of the compilation"]),
+                        ("core", ["the model", "what nodes became: core operations", "time of the compilation"])):
+        done = run(mlc, "compile", digits, f"--emit={emit}", "--report")
+        assert re.findall("^== (.*)$", done.stderr, re.MULTILINE) == pages
+    done = run(mlc, "compile", digits, "--emit=onnx", "--report=model")
+    assert re.findall("^== (.*)$", done.stderr, re.MULTILINE) == ["the model"]
 
 
 @pytest.mark.parametrize("options, message", [

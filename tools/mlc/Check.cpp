@@ -59,11 +59,10 @@ int mlc::checkCommand(Arguments arguments) {
       "Reads models and tells everything in them that mlc does not support: node, operator, opset version and "
       "reason. With several models the exit code is the worst one.");
   options.positional("MODEL.onnx...", "one or more models", models, 1, SIZE_MAX);
-  options.value("--dim", "NAME=SIZE[,...]", "make a symbolic dimension constant; may be repeated",
-                [&](llvm::StringRef text) { return readDims(text, compile.dims); });
-  options.value("--shape", "INPUT=1x3x224x224",
-                "the shape of an input, \"?\" for a size that stays dynamic; may be repeated",
-                [&](llvm::StringRef text) { return readShape(text, compile.shapes); });
+  options.values("--dim", "NAME=SIZE[,...]", "make a symbolic dimension constant",
+                 [&](llvm::StringRef text) { return readDims(text, compile.dims); });
+  options.values("--shape", "INPUT=1x3x224x224", "the shape of an input, \"?\" for a size that stays dynamic",
+                 [&](llvm::StringRef text) { return readShape(text, compile.shapes); });
   options.epilogue("exit codes: 0 everything is supported; 1 a model is malformed; 2 something is not supported");
   if (auto code = options.parse(arguments))
     return *code;

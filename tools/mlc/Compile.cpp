@@ -51,12 +51,16 @@ bool isTarget(StringRef text) {
   return !text.getAsInteger(10, version) && version >= 50 && version < 1000;
 }
 
+std::string listReports(StringRef separator) {
+  return llvm::join(llvm::map_range(reportPages(), [](const ReportPage &page) { return page.word; }), separator);
+}
+
 std::optional<std::string> readReports(StringRef text, llvm::StringSet<> &reports) {
   llvm::SmallVector<StringRef> parts;
   text.split(parts, ',', /*MaxSplit=*/-1, /*KeepEmpty=*/false);
-  for (StringRef part : parts.empty() ? llvm::SmallVector<StringRef>(reportPages()) : parts) {
-    if (!llvm::is_contained(reportPages(), part))
-      return "expected a list of " + llvm::join(reportPages(), ", ") + ", found \"" + part.str() + "\"";
+  for (StringRef part : parts) {
+    if (llvm::none_of(reportPages(), [part](const ReportPage &page) { return page.word == part; }))
+      return "expected a list of " + listReports(", ") + ", found \"" + part.str() + "\"";
     reports.insert(part);
   }
   return std::nullopt;
@@ -67,6 +71,7 @@ struct CommandLine {
   std::string output, emit, depfile;
   CompileOptions compile;
   std::string reportFile;
+  bool isReported = false; // --report is given; without pages: all that there are
   bool isQuiet = false;
 };
 
@@ -85,27 +90,38 @@ void declareTraining(Options &options, CommandLine &line) {
                   return std::nullopt;
                 });
   options.value("--momentum", "NUMBER", "of sgd (default: 0)", train.momentum, 0);
-  options.value(
-      "--trainable", "PATTERN",
-      "initializers to train, by name, '*' matches anything; may be repeated (default: every floating-point one)",
-      [&train](StringRef text) -> std::optional<std::string> {
-        if (text.empty())
-          return "expected a name or a pattern";
-        train.trainable.push_back(text.str());
-        return std::nullopt;
-      });
+  options.values("--trainable", "PATTERN",
+                 "initializers to train, by name, '*' matches anything (default: every floating-point one)",
+                 [&train](StringRef text) -> std::optional<std::string> {
+                   if (text.empty())
+                     return "expected a name or a pattern";
+                   train.trainable.push_back(text.str());
+                   return std::nullopt;
+                 });
 }
 
 /// Which option needs which.
 std::optional<int> checkNeeds(const Options &options, const CommandLine &line) {
   const CompileOptions &compile = line.compile;
   bool trains = compile.train.enabled;
+  // What is the same for every machine, and what the host's code is not part of.
+  constexpr StringRef laterStage = "a later stage of the compilation than --emit asks for";
+  bool reportsAreMade = llvm::all_of(reportPages(), [&](const ReportPage &page) {
+    return !compile.reports.contains(page.word) || compile.emit >= page.stage;
+  });
+  bool plans = compile.emit >= EmitKind::Tiled && compile.emit != EmitKind::Ptx;
   return options.check({
       {"--weights", isLibrary(compile.emit), "a library as output: -o FILE.so, FILE.a or FILE.o"},
       {"--name", isLibrary(compile.emit) || compile.emit == EmitKind::Assembly,
        "a library as output: -o FILE.so, FILE.a or FILE.o"},
       {"--sysroot", compile.emit == EmitKind::Library, "a shared library as output, which alone is linked: -o FILE.so"},
       {"--depfile", line.output != "-", "an output: -o FILE"},
+      {"--target", compile.emit >= EmitKind::Linalg, laterStage},
+      {"--triple", plans, laterStage},
+      {"--cpu", plans, laterStage},
+      {"--train", compile.emit != EmitKind::Onnx, laterStage},
+      {"--report", reportsAreMade, laterStage},
+      {"--save-stages", compile.emit != EmitKind::Onnx, laterStage},
       {"--loss", trains, "--train"},
       {"--optimizer", trains, "--train"},
       {"--learning-rate", trains, "--train"},
@@ -137,15 +153,14 @@ void declare(Options &options, CommandLine &line) {
       "absolute path",
       compile.weightsFile);
   options.heading("shapes");
-  options.value("--dim", "NAME=SIZE[,...]", "make a symbolic dimension of the model constant; may be repeated",
-                [&compile](StringRef text) { return readDims(text, compile.dims); });
-  options.value("--shape", "INPUT=1x3x224x224",
-                "the shape of an input, \"?\" for a size that stays dynamic; may be repeated",
-                [&compile](StringRef text) { return readShape(text, compile.shapes); });
-  options.value(
+  options.values("--dim", "NAME=SIZE[,...]", "make a symbolic dimension of the model constant",
+                 [&compile](StringRef text) { return readDims(text, compile.dims); });
+  options.values("--shape", "INPUT=1x3x224x224", "the shape of an input, \"?\" for a size that stays dynamic",
+                 [&compile](StringRef text) { return readShape(text, compile.shapes); });
+  options.values(
       "--input-value", "INPUT=@FILE.npy|.pb",
       "make an input constant: the library has no such input, and what depends on it (axes, new shapes, sizes) "
-      "is known to the compiler; may be repeated",
+      "is known to the compiler",
       [&compile](StringRef text) { return readInputValue(text, compile.inputValues); });
   options.heading("target");
   options.value("--target", "cpu|cuda:sm_80|cuda:sm_90a", "what the library's code runs on (default: cpu)",
@@ -173,10 +188,13 @@ void declare(Options &options, CommandLine &line) {
   options.choice("--emit", "stop there and write the program as it is then", line.emit, words);
   options.value("--save-stages", "DIR", "write the program after every pass into this directory", compile.saveStages);
   options.optionalValue(
-      "--report", llvm::join(reportPages(), ","),
+      "--report", listReports(","),
       "print pages about the compilation: the model, what its nodes became, its kernels, where memory "
       "and the time of the compilation go (default: all)",
-      [&compile](StringRef text) { return readReports(text, compile.reports); });
+      [&line](StringRef text) {
+        line.isReported = true;
+        return readReports(text, line.compile.reports);
+      });
   options.value("--report-file", "FILE", "write them there instead of to standard error", line.reportFile);
   options.flag("--naive-kernels", "every kernel as plain loops: the reference of tests", compile.naiveKernels);
   options.hideLast();
@@ -328,8 +346,9 @@ int mlc::compileCommand(Arguments arguments) {
   StageClock clock;
   clock.onEnter = [&](Stage stage) { progress.show(stageText(stage), int64_t(stage) + 1, kStageCount); };
   line.compile.clock = &clock;
-  if (!line.reportFile.empty() && line.compile.reports.empty())
-    readReports("", line.compile.reports);
+  if ((line.isReported || !line.reportFile.empty()) && line.compile.reports.empty())
+    for (const ReportPage &page : reportPages())
+      line.compile.reports.insert(page.word);
   std::string report;
   llvm::raw_string_ostream reportStream(report);
   line.compile.reportStream = &reportStream;

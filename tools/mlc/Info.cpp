@@ -273,10 +273,10 @@ int mlc::infoCommand(Arguments arguments) {
       "Describes an ONNX model (inputs, outputs, operator sets, operators) or a library or object that mlc "
       "compiled, for any machine (what it runs on, inputs, outputs, dimensions, parameters, kernels, workspace).");
   options.positional("FILE", "a model or a compiled library", files, 1, 1);
-  options.value("--dim", "NAME=SIZE[,...]", "the sizes for which to tell a library's workspace; may be repeated",
-                [&](llvm::StringRef text) { return readDims(text, dims); });
-  options.value("--shape", "INPUT=1x3x224x224", "the same, by the shape of an input; may be repeated",
-                [&](llvm::StringRef text) { return readShape(text, shapes); });
+  options.values("--dim", "NAME=SIZE[,...]", "the sizes for which to tell a library's workspace",
+                 [&](llvm::StringRef text) { return readDims(text, dims); });
+  options.values("--shape", "INPUT=1x3x224x224", "the same, by the shape of an input",
+                 [&](llvm::StringRef text) { return readShape(text, shapes); });
   options.flag("--manifest", "print a library's manifest (JSON) instead", wantsManifest);
   if (auto code = options.parse(arguments))
     return *code;

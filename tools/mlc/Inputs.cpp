@@ -165,30 +165,33 @@ llvm::Expected<std::vector<HostTensor>> mlc::allocateOutputs(const mlc_model &mo
   return std::move(outputs);
 }
 
-void InputOptions::declare(Options &options, StringRef whenMissing, bool hasWeights) {
+void InputOptions::declare(Options &options, StringRef whenMissing, bool isLibrary) {
   std::string help =
       "what an input holds: @FILE.npy, @FILE.pb (an ONNX TensorProto), random, random:LOW:HIGH, zeros, ones or "
       "iota; without NAME= for all inputs that no other option names";
-  options.value("--input", "[NAME=]SOURCE", help + (whenMissing.empty() ? "" : " (default: " + whenMissing.str() + ")"),
-                [this](StringRef text) -> std::optional<std::string> {
-                  // Names may hold "=": the source starts after the last one that a source follows.
-                  auto [name, sourceText] = text.rsplit('=');
-                  if (size_t at = text.find("=@"); at != StringRef::npos)
-                    name = text.substr(0, at), sourceText = text.substr(at + 1);
-                  bool hasName = name.size() != text.size();
-                  Source source;
-                  if (auto error = readSource(hasName ? sourceText : text, source))
-                    return error;
-                  if (!sources.try_emplace(hasName ? name.str() : "", hasName ? sourceText.str() : text.str()).second)
-                    return hasName ? name.str() + " is given twice" : "a source for all inputs is given twice";
-                  return std::nullopt;
-                });
-  options.value("--dim", "NAME=SIZE[,...]", "the size of a symbolic dimension; files give theirs by themselves",
-                [this](StringRef text) { return readDims(text, dims); });
-  options.value("--shape", "INPUT=1x3x224x224", "the shape of an input; may be repeated",
-                [this](StringRef text) { return readShape(text, shapes); });
-  options.value("--seed", "NUMBER", "of random inputs (default: 0)", seed, 0);
-  if (hasWeights)
+  options.values("--input", "[NAME=]SOURCE",
+                 help + (whenMissing.empty() ? "" : " (default: " + whenMissing.str() + ")"),
+                 [this](StringRef text) -> std::optional<std::string> {
+                   // Names may hold "=": the source starts after the last one that a source follows.
+                   auto [name, sourceText] = text.rsplit('=');
+                   if (size_t at = text.find("=@"); at != StringRef::npos)
+                     name = text.substr(0, at), sourceText = text.substr(at + 1);
+                   bool hasName = name.size() != text.size();
+                   Source source;
+                   if (auto error = readSource(hasName ? sourceText : text, source))
+                     return error;
+                   if (!sources.try_emplace(hasName ? name.str() : "", hasName ? sourceText.str() : text.str()).second)
+                     return hasName ? name.str() + " is given twice" : "a source for all inputs is given twice";
+                   return std::nullopt;
+                 });
+  options.values("--dim", "NAME=SIZE[,...]", "the size of a symbolic dimension; files give theirs by themselves",
+                 [this](StringRef text) { return readDims(text, dims); });
+  options.values("--shape", "INPUT=1x3x224x224", "the shape of an input",
+                 [this](StringRef text) { return readShape(text, shapes); });
+  options.value("--seed", "NUMBER",
+                isLibrary ? "of random inputs and random operators (default: 0)" : "of random inputs (default: 0)",
+                seed, 0);
+  if (isLibrary)
     options.value("--weights", "FILE", "weights to use instead of the library's own, made by mlc compile", weights);
 }
 
@@ -235,7 +238,7 @@ llvm::Expected<BoundTensors> mlc::bindTensors(const mlc_model &model, const Inpu
     if (!tensor)
       return llvm::createStringError(
           llvm::formatv("input \"{0}\": {1}", model.inputs[i].name, llvm::toString(tensor.takeError())));
-    fill(*tensor, sources[i], llvm::xxh3_64bits(StringRef(model.inputs[i].name)) + uint64_t(options.seed));
+    fill(*tensor, sources[i], llvm::xxh3_64bits(StringRef(model.inputs[i].name)) + options.seedOrDefault());
     inputs[i] = std::move(*tensor);
   }
   if (auto unbound = llvm::find(*dims, -1); unbound != dims->end())
@@ -244,7 +247,8 @@ llvm::Expected<BoundTensors> mlc::bindTensors(const mlc_model &model, const Inpu
   auto outputs = allocateOutputs(model, *dims);
   if (!outputs)
     return outputs.takeError();
-  return BoundTensors{std::move(*dims), std::move(inputs), std::move(*outputs)};
+  bool isRandom = llvm::any_of(sources, [](const Source &source) { return source.kind == Source::Random; });
+  return BoundTensors{std::move(*dims), std::move(inputs), std::move(*outputs), isRandom};
 }
 
 llvm::Error mlc::checkDevice(const mlc_model &model, int64_t device) {

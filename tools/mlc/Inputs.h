@@ -11,19 +11,21 @@ struct InputOptions {
   std::map<std::string, std::string> sources; // by input; "" for all the others
   std::map<std::string, int64_t> dims;
   std::map<std::string, std::vector<int64_t>> shapes;
-  int64_t seed = 0;
+  std::optional<int64_t> seed;
   std::string weights;
 
+  uint64_t seedOrDefault() const { return uint64_t(seed.value_or(0)); }
   /// For mlc_options.
   const char *weightsFile() const { return weights.empty() ? nullptr : weights.c_str(); }
 
-  /// --input, --dim, --shape, --seed, and --weights if `hasWeights`.
-  void declare(Options &options, llvm::StringRef whenMissing, bool hasWeights);
+  /// --input, --dim, --shape, --seed, and --weights if the command takes a library.
+  void declare(Options &options, llvm::StringRef whenMissing, bool isLibrary);
 };
 
 struct BoundTensors {
   std::vector<int64_t> dims; // sizes of the model's symbols
   std::vector<HostTensor> inputs, outputs;
+  bool isRandom; // an input is
 };
 
 /// Tensors for the outputs of a run with these sizes of the symbols.

@@ -27,6 +27,11 @@ void Options::value(StringRef name, StringRef placeholder, StringRef help, Reade
                   std::move(reader)});
 }
 
+void Options::values(StringRef name, StringRef placeholder, StringRef help, Reader reader) {
+  value(name, placeholder, help.str() + "; may be repeated", std::move(reader));
+  rows.back().isRepeatable = true;
+}
+
 void Options::value(StringRef name, StringRef placeholder, StringRef help, std::string &target) {
   value(name, placeholder, help, [&target](StringRef text) -> std::optional<std::string> {
     target = text.str();
@@ -44,14 +49,23 @@ void Options::value(StringRef name, StringRef placeholder, StringRef help, doubl
   });
 }
 
-void Options::value(StringRef name, StringRef placeholder, StringRef help, int64_t &target, int64_t least) {
-  value(name, placeholder, help, [&target, least](StringRef text) -> std::optional<std::string> {
+template <typename Integer> static Options::Reader integerReader(Integer &target, int64_t least) {
+  return [&target, least](StringRef text) -> std::optional<std::string> {
     int64_t number;
     if (text.getAsInteger(10, number) || number < least)
       return "expected an integer of at least " + std::to_string(least);
     target = number;
     return std::nullopt;
-  });
+  };
+}
+
+void Options::value(StringRef name, StringRef placeholder, StringRef help, int64_t &target, int64_t least) {
+  value(name, placeholder, help, integerReader(target, least));
+}
+
+void Options::value(StringRef name, StringRef placeholder, StringRef help, std::optional<int64_t> &target,
+                    int64_t least) {
+  value(name, placeholder, help, integerReader(target, least));
 }
 
 void Options::optionalValue(StringRef name, StringRef placeholder, StringRef help, Reader reader) {
@@ -146,7 +160,8 @@ std::optional<int> Options::parse(llvm::ArrayRef<StringRef> arguments) {
         return usageError("option " + name + " needs a value: " + row->placeholder);
       text = arguments[i];
     }
-    given.insert(row->longName);
+    if (!given.insert(row->longName).second && !row->placeholder.empty() && !row->isRepeatable)
+      return usageError("option " + name + " is given twice");
     if (auto error = row->reader(text))
       return usageError("option " + name + " \"" + text + "\": " + *error);
   }

@@ -27,10 +27,14 @@ public:
 
   void heading(llvm::StringRef text);
   void flag(llvm::StringRef name, llvm::StringRef help, bool &target);
+  // An option with a value is given once, or is an error; one with `values` may be repeated.
   void value(llvm::StringRef name, llvm::StringRef placeholder, llvm::StringRef help, Reader reader);
+  void values(llvm::StringRef name, llvm::StringRef placeholder, llvm::StringRef help, Reader reader);
   void value(llvm::StringRef name, llvm::StringRef placeholder, llvm::StringRef help, std::string &target);
   void value(llvm::StringRef name, llvm::StringRef placeholder, llvm::StringRef help, double &target, double least);
   void value(llvm::StringRef name, llvm::StringRef placeholder, llvm::StringRef help, int64_t &target, int64_t least);
+  void value(llvm::StringRef name, llvm::StringRef placeholder, llvm::StringRef help, std::optional<int64_t> &target,
+             int64_t least);
   /// --name or --name=VALUE, never the next argument; "" without a value.
   void optionalValue(llvm::StringRef name, llvm::StringRef placeholder, llvm::StringRef help, Reader reader);
   /// One of `choices`.
@@ -63,6 +67,7 @@ private:
     Reader reader;
     bool isHidden = false;
     bool isOptional = false; // the value
+    bool isRepeatable = false;
   };
   const Row *find(llvm::StringRef name) const;
   std::string nearest(llvm::StringRef name) const;

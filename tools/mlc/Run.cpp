@@ -65,7 +65,7 @@ llvm::Error runOnce(const mlc_model &model, const CommandLine &line, BoundTensor
   mlc_options options = {};
   options.threads = int32_t(line.threads);
   options.device = int32_t(line.device);
-  options.seed = uint64_t(line.inputs.seed);
+  options.seed = line.inputs.seedOrDefault();
   options.weights_file = line.inputs.weightsFile();
   mlc_handle *handle = nullptr;
   if (mlc_status status = model.create(&options, &handle))
@@ -125,12 +125,12 @@ int mlc::runCommand(Arguments arguments) {
                   "Runs a compiled library once. Prints the outputs, or writes or compares those that options name.");
   options.positional("FILE.so", "a library made by mlc compile", line.libraries, 1, 1);
   options.heading("inputs");
-  line.inputs.declare(options, "", /*hasWeights=*/true);
+  line.inputs.declare(options, "", /*isLibrary=*/true);
   options.heading("outputs");
-  options.value("--output", "[NAME=]@FILE.npy", "write an output to a file",
-                [&](StringRef text) { return readFileOption(text, line.outputs); });
-  options.value("--expect", "[NAME=]@FILE.npy", "compare an output with a .npy or .pb file; exit code 1 if it differs",
-                [&](StringRef text) { return readFileOption(text, line.expected); });
+  options.values("--output", "[NAME=]@FILE.npy", "write an output to a file",
+                 [&](StringRef text) { return readFileOption(text, line.outputs); });
+  options.values("--expect", "[NAME=]@FILE.npy", "compare an output with a .npy or .pb file; exit code 1 if it differs",
+                 [&](StringRef text) { return readFileOption(text, line.expected); });
   options.value("--rtol", "NUMBER", "relative tolerance of --expect (default: 1e-4)", line.relativeTolerance, 0);
   options.value("--atol", "NUMBER", "absolute tolerance of --expect (default: 1e-5)", line.absoluteTolerance, 0);
   options.heading("execution");

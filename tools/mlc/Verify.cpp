@@ -80,6 +80,8 @@ public:
     auto bound = bindTensors(**library, line.inputs, "random");
     if (!bound)
       return bound.takeError();
+    if (line.inputs.seed && !bound->isRandom)
+      return llvm::createStringError("option --seed has no effect: no input is random");
     dims = bound->dims;
     for (auto [index, tensor] : llvm::enumerate(bound->inputs)) {
       inputNames.push_back((*library)->inputs[index].name);
@@ -435,8 +437,8 @@ void printSummary(const Verdict &verdict, const CommandLine &line, double second
     os << " (not compiled alone)";
   else if (size_t count = verdict.uncheckedCount())
     os << " (" << count << " not checked)";
-  os << ", " << verdict.outputs.size() << " outputs, against " << verdict.referenceName << ", seed " << line.inputs.seed
-     << ", " << llvm::format("%.1f", seconds) << " s\n";
+  os << ", " << verdict.outputs.size() << " outputs, against " << verdict.referenceName << ", seed "
+     << line.inputs.seedOrDefault() << ", " << llvm::format("%.1f", seconds) << " s\n";
 }
 
 llvm::json::Value jsonNumber(double value) {
@@ -457,7 +459,7 @@ void printJson(const Verdict &verdict, const CommandLine &line, llvm::raw_ostrea
     json.attribute("model", printable(line.models.front()));
     json.attribute("verified", verdict.outputsAreFine() && verdict.nodesAreFine());
     json.attribute("reference", verdict.referenceName);
-    json.attribute("seed", line.inputs.seed);
+    json.attribute("seed", line.inputs.seedOrDefault());
     json.attribute("located", printable(verdict.located));
     json.attributeArray("outputs", [&] {
       for (const OutputReport &output : verdict.outputs)
@@ -499,9 +501,9 @@ void declare(Options &options, CommandLine &line) {
   };
   options.positional("MODEL.onnx", "the model to verify", line.models, 1, 1);
   options.heading("inputs");
-  line.inputs.declare(options, "random", /*hasWeights=*/false);
-  options.value("--input-value", "INPUT=@FILE.npy|.pb", "make an input constant, as mlc compile does; may be repeated",
-                [&line](StringRef text) { return readInputValue(text, line.compile.inputValues); });
+  line.inputs.declare(options, "random", /*isLibrary=*/false);
+  options.values("--input-value", "INPUT=@FILE.npy|.pb", "make an input constant, as mlc compile does",
+                 [&line](StringRef text) { return readInputValue(text, line.compile.inputValues); });
   options.heading("reference");
   options.choice("--against", "the interpreter of mlc, or ONNX Runtime in a Python process (default: reference)",
                  line.against, {"reference", "onnxruntime"});
@@ -557,12 +559,14 @@ int mlc::verifyCommand(Arguments arguments) {
   if (auto code = options.parse(arguments))
     return *code;
   bool checksNodes = !line.skipsNodes;
-  if (auto code = options.check({{"--python", line.against == "onnxruntime", "--against=onnxruntime"},
-                                 {"--static", line.library.empty(), "a library that verify compiles, not --library"},
-                                 {"--save", checksNodes, "nodes to be checked, not --outputs-only"},
-                                 {"--max-ulp", checksNodes, "nodes to be checked, not --outputs-only"},
-                                 {"--all", checksNodes, "nodes to be checked, not --outputs-only"},
-                                 {"--all", !line.isJson, "a table; --json tells every node"}}))
+  if (auto code = options.check(
+          {{"--python", line.against == "onnxruntime", "--against=onnxruntime"},
+           {"--static", line.library.empty(), "a library that verify compiles, not --library"},
+           {"--cpu", line.library.empty() || checksNodes, "something to compile: no --library, or no --outputs-only"},
+           {"--save", checksNodes, "nodes to be checked, not --outputs-only"},
+           {"--max-ulp", checksNodes, "nodes to be checked, not --outputs-only"},
+           {"--all", checksNodes, "nodes to be checked, not --outputs-only"},
+           {"--all", !line.isJson, "a table; --json tells every node"}}))
     return *code;
   auto scratch = ScratchFolder::make();
   if (!scratch)
