@@ -1,6 +1,7 @@
 // Movement of data: copies with an indexing map, views, fills and insertions.
 #include "compiler/CoreToLinalg/LinalgBuilder.h"
 #include "dialects/core/Scalar.h"
+#include "dialects/core/SizeFacts.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Utils/ReshapeOpsUtils.h"
 
@@ -127,11 +128,11 @@ Value LinalgBuilder::reshape(Value x, const Sizes &sizes) {
     Value known = one == type ? Value(x) : tensor::CastOp::create(b, loc, one, x);
     return tensor::CollapseShapeOp::create(b, loc, target, known, ArrayRef<ReassociationIndices>{});
   }
-  if (differInKnowledge(type, target) && !llvm::is_contained(shape, 0) && !llvm::is_contained(type.getShape(), 0))
+  bool zeroSized = core::hasNoElements(target) || core::hasNoElements(type);
+  if (differInKnowledge(type, target) && !zeroSized)
     return tensor::CastOp::create(b, loc, target, x);
-  if (target.hasStaticShape() && llvm::is_contained(shape, 0))
+  if (target.hasStaticShape() && core::hasNoElements(target))
     return empty(sizes, type.getElementType());
-  bool zeroSized = llvm::is_contained(shape, 0) || llvm::is_contained(type.getShape(), 0);
   if (!zeroSized && type.getRank() > target.getRank())
     if (auto groups = reassociate(shape, type.getShape()))
       return tensor::CollapseShapeOp::create(b, loc, target, x, *groups);
@@ -231,7 +232,7 @@ Value LinalgBuilder::pad(Value x, Value scalar, const Sizes &low, const Sizes &h
 
 Value LinalgBuilder::insert(Value x, Value into, const Sizes &starts, const Sizes &sizes, const Sizes &steps) {
   for (Value value : {x, into})
-    if (llvm::is_contained(cast<RankedTensorType>(value.getType()).getShape(), 0)) // no place is inside of nothing
+    if (core::hasNoElements(cast<RankedTensorType>(value.getType()))) // no place is inside of nothing
       return into;
   return tensor::InsertSliceOp::create(b, loc, x, into, starts, sizes, steps);
 }

@@ -187,13 +187,12 @@ static Values tensorScatter(Node &n, CoreBuilder &b) {
   Type i64 = b.builder.getI64Type();
   Expr position = b.iota(sizes, *axis, i64);
   OpFoldResult zero = b.builder.getIndexAttr(0), one = b.builder.getIndexAttr(1), room = b.dim(past, *axis);
-  if (!b.require(b.indexCompare(arith::CmpIPredicate::sle, sizes[*axis], room), "an update of %d for a cache of %d",
-                 sizes[*axis], room))
-    return failure();
   auto length = constantSize(sizes[*axis]), most = constantSize(room);
   if (!n.check(!length || !most || *length <= *most, "an update of {0} for a cache of {1}", length.value_or(0),
                most.value_or(0)))
     return failure();
+  b.require(b.indexCompare(arith::CmpIPredicate::sle, sizes[*axis], room), "an update of %d for a cache of %d",
+            sizes[*axis], room);
   if (n.has(2)) {
     // The last place where the update fits; a circular cache begins again.
     OpFoldResult end = *isCircular ? room : b.indexSum(b.indexDifference(room, sizes[*axis]), one);

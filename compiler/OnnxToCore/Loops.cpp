@@ -2,6 +2,7 @@
 #include "compiler/OnnxToCore/Loops.h"
 #include "compiler/OnnxToCore/Compose.h"
 #include "dialects/core/Control.h"
+#include "dialects/core/SizeFacts.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
@@ -118,11 +119,8 @@ private:
 
   Expr prefix(Value x, const Growth &g, OpFoldResult size) { return part(b.expr(x), g.axis, index(0), size); }
 
-  /// An insertion of nothing would be outside, by what tensor.insert_slice demands.
-  static bool isNothing(Value value) { return llvm::is_contained(CoreBuilder::typeOf(value).getShape(), 0); }
-
   Expr insertAlong(Value value, Value into, int64_t axis, OpFoldResult position) {
-    if (isNothing(value))
+    if (core::hasNoElements(CoreBuilder::typeOf(value))) // would be outside, by what tensor.insert_slice demands
       return b.expr(into);
     Sizes offsets(CoreBuilder::rankOf(value), index(0)), strides(offsets.size(), index(1));
     offsets[axis] = position;
@@ -189,14 +187,23 @@ private:
     return tensor::CastOp::create(b.builder, b.loc, type.clone(shape), carried);
   }
 
-  /// n + c, or n - min(n, c), which is n in no step.
+  /// n + c, n + n, n * c or n - min(n, c), which is n in no step; a number of elements that the data decide; the size of a branch's result
+  /// where one of the branches has such a size.
   bool isOther(OpFoldResult size, OpFoldResult next) {
     auto value = dyn_cast<Value>(next);
     Operation *op = value ? value.getDefiningOp() : nullptr;
-    if (!isa_and_nonnull<arith::AddIOp, arith::SubIOp>(op) || !b.isSame(op->getOperand(0), size))
+    if (isa_and_nonnull<core::CompactOp, core::NmsOp>(op))
+      return true;
+    if (isa_and_nonnull<core::BoundedSizeOp, arith::IndexCastOp, tensor::ExtractOp>(op))
+      return isOther(size, op->getOperand(0));
+    if (isa_and_nonnull<core::SelectOp, tensor::FromElementsOp>(op))
+      return llvm::any_of(op->getOperands(), [&](Value operand) { return isOther(size, operand); });
+    if (!isa_and_nonnull<arith::AddIOp, arith::SubIOp, arith::MulIOp>(op) || !b.isSame(op->getOperand(0), size))
       return false;
     if (auto by = getConstantIntValue(op->getOperand(1)))
-      return *by != 0;
+      return *by != (isa<arith::MulIOp>(op) ? 1 : 0);
+    if (isa<arith::AddIOp>(op) && b.isSame(op->getOperand(1), size))
+      return true;
     auto few = op->getOperand(1).getDefiningOp<arith::MinSIOp>();
     return few &&
            (getConstantIntValue(few.getLhs()).value_or(0) > 0 || getConstantIntValue(few.getRhs()).value_or(0) > 0);
@@ -308,7 +315,7 @@ private:
   }
 
   Value insertPart(const StackedOutput &output, Value part, Value room, Value step) {
-    if (isNothing(part))
+    if (core::hasNoElements(CoreBuilder::typeOf(part)))
       return room;
     OpFoldResult position = step;
     if (output.isReversed)

@@ -6,6 +6,7 @@
 #include "compiler/Rewrites.h"
 #include "compiler/Schedule/GroupKinds.h"
 #include "compiler/Schedule/Kernels.h"
+#include "dialects/core/SizeFacts.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -73,10 +74,10 @@ static bool mayFuse(OpOperand *operand) {
 
 /// Nothing to compute: what a result of no elements is made from is the result. An open size that turns out to be 0 makes upstream's
 /// RemoveOutsDependency replace the destination for ever: by an empty tensor whose sizes fold, which is a cast again.
-static bool hasNoElements(Value value) {
+static bool isOfNothing(Value value) {
   while (auto cast = value.getDefiningOp<tensor::CastOp>())
     value = cast.getSource();
-  return llvm::is_contained(cast<RankedTensorType>(value.getType()).getShape(), 0);
+  return core::hasNoElements(cast<RankedTensorType>(value.getType()));
 }
 
 namespace {
@@ -85,7 +86,7 @@ struct DropEmpty : OpInterfaceRewritePattern<linalg::LinalgOp> {
   LogicalResult matchAndRewrite(linalg::LinalgOp op, PatternRewriter &b) const override {
     bool changes = false;
     for (auto [result, init] : llvm::zip_equal(op->getResults(), op.getDpsInits()))
-      if (!result.use_empty() && hasNoElements(init)) {
+      if (!result.use_empty() && isOfNothing(init)) {
         b.replaceAllUsesWith(result, init);
         changes = true;
       }

@@ -1,5 +1,6 @@
 // The part of EntryOutliner that checks at run time what only the run knows: sizes that must agree, indices in range.
 #include "compiler/Schedule/EntryOutliner.h"
+#include "dialects/core/SizeFacts.h"
 #include "dialects/rt/Rt.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -146,7 +147,7 @@ LogicalResult EntryOutliner::emitCheck(core::CheckRangeOp op) {
   if (failed(memref))
     return failure();
   auto type = cast<MemRefType>(memref->getType());
-  if (llvm::is_contained(type.getShape(), 0))
+  if (core::hasNoElements(type))
     return success();
   int64_t rank = type.getRank();
   Value flat = *memref;

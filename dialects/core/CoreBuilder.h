@@ -82,9 +82,9 @@ public:
   const std::function<llvm::StringRef(Value, int64_t)> *symbolOf = nullptr;
 
   // ---- assumptions: proved, or checked by the run before anything of the block touches memory -------------------------------------
-  /// `message` has at most two %d, which are x and y. These return false only after an error.
-  bool require(Value condition, const llvm::Twine &message, OpFoldResult x, OpFoldResult y);
-  /// "`what` differ: x and y" unless they are equal. What this builder makes afterwards, in the same block or inside, takes them for equal.
+  /// `message` has at most two %d, which are x and y.
+  void require(Value condition, const llvm::Twine &message, OpFoldResult x, OpFoldResult y);
+  /// "`what` differ: x and y" unless they are equal; false after the error that they never are. What this builder makes afterwards, in the same block or inside, takes them for equal.
   bool requireSame(OpFoldResult x, OpFoldResult y, const llvm::Twine &what);
   /// Takes for equal what the block's core.require say.
   void assumeRequired(mlir::Block &block);

@@ -466,11 +466,10 @@ OpFoldResult CoreBuilder::indexSelect(Value condition, OpFoldResult x, OpFoldRes
   return normalized(builder, builder.createOrFold<arith::SelectOp>(loc, condition, index(x), index(y)));
 }
 
-bool CoreBuilder::require(Value condition, const llvm::Twine &message, OpFoldResult x, OpFoldResult y) {
-  if (std::optional<int64_t> known = getConstantIntValue(condition); known && *known != 0)
-    return true;
-  RequireOp::create(builder, loc, condition, builder.getStringAttr(message), index(x), index(y));
-  return true;
+void CoreBuilder::require(Value condition, const llvm::Twine &message, OpFoldResult x, OpFoldResult y) {
+  std::optional<int64_t> known = getConstantIntValue(condition);
+  if (!known || *known == 0)
+    RequireOp::create(builder, loc, condition, builder.getStringAttr(message), index(x), index(y));
 }
 
 bool CoreBuilder::requireSame(OpFoldResult x, OpFoldResult y, const llvm::Twine &what) {
@@ -484,7 +483,8 @@ bool CoreBuilder::requireSame(OpFoldResult x, OpFoldResult y, const llvm::Twine 
     return false;
   }
   equalities.push_back({builder.getInsertionBlock(), x, y});
-  return require(indexCompare(arith::CmpIPredicate::eq, x, y), what + " differ: %d and %d", x, y);
+  require(indexCompare(arith::CmpIPredicate::eq, x, y), what + " differ: %d and %d", x, y);
+  return true;
 }
 
 OpFoldResult CoreBuilder::broadcastSize(OpFoldResult x, OpFoldResult y) {

@@ -80,6 +80,8 @@ bool isAtMost(OpFoldResult x, int64_t bound, int depth) {
   return isa<BoundedSizeOp>(op) && isSo(1);
 }
 
+bool hasNoElements(ShapedType type) { return llvm::is_contained(type.getShape(), 0); }
+
 bool isReadFromData(OpFoldResult x, int depth) {
   if (getConstantIntValue(x))
     return false;

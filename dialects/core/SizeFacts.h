@@ -1,6 +1,7 @@
 // What is certain of index values without running anything: equal, not negative, at most a number. Every answer of "no" means "not known".
 #ifndef MLC_DIALECTS_CORE_SIZEFACTS_H
 #define MLC_DIALECTS_CORE_SIZEFACTS_H
+#include "mlir/IR/BuiltinTypeInterfaces.h"
 #include "mlir/IR/OpDefinition.h"
 
 namespace mlc::core {
@@ -19,6 +20,9 @@ bool isNonNegative(mlir::OpFoldResult x, int depth = 8);
 
 /// Not above `bound`: constants, and minima that have one.
 bool isAtMost(mlir::OpFoldResult x, int64_t bound, int depth = 8);
+
+/// One of the sizes is known to be 0.
+bool hasNoElements(mlir::ShapedType type);
 
 /// An element of a tensor without a bound, or computed from one: no memory can be planned for such a size.
 bool isReadFromData(mlir::OpFoldResult x, int depth = 8);

@@ -441,13 +441,27 @@ def test_a_loop_without_a_step_assumes_nothing(compiled, tmp_path, case):
     model.refuses("model error: ", x=random(6), w=random(3), m=np.array(2))
 
 
-def test_a_carried_value_that_shrinks_is_refused(mlc, tmp_path):
+def branch(*nodes):
+    return helper.make_graph(nodes, "branch", [], [VALUE(nodes[-1].output[0], T.FLOAT, [None])])
+
+
+@pytest.mark.parametrize("nodes", [
+    [NODE("Slice", ["v", "one", "many"], ["v2"])],
+    [NODE("Concat", ["v", "v"], ["v2"], axis=0)],
+    [NODE("Greater", ["v", "zero"], ["found"]), NODE("Compress", ["v", "found"], ["v2"], axis=0)],
+    [NODE("NonZero", ["v"], ["found"]), NODE("Squeeze", ["found", "first"], ["at"]), NODE("Gather", ["v", "at"], ["v2"])],
+    [NODE("ReduceMax", ["v"], ["top"], keepdims=0), NODE("Greater", ["top", "zero"], ["found"]),
+     NODE("If", ["found"], ["v2"], then_branch=branch(NODE("Slice", ["v", "one", "many"], ["a"])), else_branch=branch(NODE("Neg", ["v"], ["a"])))],
+    [NODE("ReduceMax", ["v"], ["top"], keepdims=0), NODE("Greater", ["top", "zero"], ["found"]),
+     NODE("If", ["found"], ["v2"], then_branch=branch(NODE("Neg", ["v"], ["a"])), else_branch=branch(NODE("Concat", ["v", "v"], ["a"], axis=0)))],
+], ids=["slice", "twice", "compress", "nonzero", "if-slice", "if-twice"])
+def test_a_carried_value_of_other_sizes_is_refused(mlc, tmp_path, nodes):
     """It compiled, and failed at every run."""
     body = helper.make_graph(
-        [NODE("Slice", ["v", "one", "many"], ["v2"]), NODE("Identity", ["c"], ["c2"])], "body",
+        [*nodes, NODE("Not", ["c"], ["c2"])], "body",
         [VALUE("i", T.INT64, []), VALUE("c", T.BOOL, []), VALUE("v", T.FLOAT, ["k"])], [VALUE("c2", T.BOOL, []), VALUE("v2", T.FLOAT, None)])
-    model = model_of([NODE("Loop", ["m", "true", "x"], ["y"], body=body, name="shrinks")], {"x": ["n"], "m": ("int64", [])},
-                     {"one": [1], "many": [2**62], "true": np.array(True)})
+    model = model_of([NODE("Loop", ["m", "t", "x"], ["y"], body=body, name="shrinks")], {"x": ["n"], "m": ("int64", []), "t": ("bool", [])},
+                     {"one": [1], "many": [2**62], "zero": np.float32(0), "first": [0]})
     onnx.save(model, tmp_path / "model.onnx")
     result = subprocess.run([mlc, "compile", tmp_path / "model.onnx", "-o", tmp_path / "model.so"], capture_output=True, text=True, check=False)
     assert result.returncode == 2 and "shrinks" in result.stderr and "changes the size of dimension 0" in result.stderr
