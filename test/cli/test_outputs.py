@@ -175,8 +175,11 @@ def test_run_and_verify(mlc, compiled, digits, folders):
 
 
 def ended_by(number, command, is_ready, **options):
+    def untouched():  # what starts the tests in the background, or nohup, may have it ignored
+        signal.signal(number, signal.SIG_DFL)
+
     process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True, **options)
+                               stderr=subprocess.PIPE, text=True, **{"preexec_fn": untouched, **options})
     while not is_ready() and process.poll() is None:
         time.sleep(0.001)
     assert process.poll() is None, "it ended before there was anything to clean up"

@@ -141,7 +141,7 @@ NEEDS_ELEMENT = frozenset("ArgMax ArgMin AveragePool DFT Hardmax LpPool MaxPool 
 STRETCHED = frozenset("Attention BiasGelu FastGelu".split())
 # What is a sum, an extreme or a scale of nothing there, which ONNX Runtime refuses or defines; of no sequences its recurrent networks abort;
 # what is left for a size (-1) beside a size of 0.
-OF_NOTHING = frozenset("ConvTranspose DynamicQuantizeLinear Flatten GRU GlobalAveragePool GlobalLpPool GlobalMaxPool LSTM RNN Reshape".split())
+OF_NOTHING = frozenset("ConvTranspose DynamicQuantizeLinear Flatten GRU GlobalAveragePool GlobalLpPool GlobalMaxPool LSTM MaxPool RNN Reshape".split())
 
 
 def judge_status(evaluation, feeds, outcome, expected, fits):

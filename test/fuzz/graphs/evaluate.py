@@ -102,6 +102,35 @@ class TensorScatter(OpRun):
         return (np.moveaxis(y, 1, axis),)
 
 
+class Softplus(OpRun):
+    """The reference evaluator's loses the digits of small results."""
+
+    op_domain = ""
+
+    def _run(self, x):
+        return (np.logaddexp(x.astype(np.float64), 0).astype(x.dtype),)
+
+
+class Mean(OpRun):
+    """The reference evaluator's has the shape of the first input."""
+
+    op_domain = ""
+
+    def _run(self, *inputs):
+        return ((sum(array.astype(np.float64) for array in inputs) / len(inputs)).astype(inputs[0].dtype),)
+
+
+class OneHot(OpRun):
+    """The reference evaluator's takes an index modulo the depth; by the standard one that is out of range is nowhere."""
+
+    op_domain = ""
+
+    def _run(self, indices, depth, values, axis=-1):
+        depth, place = int(depth.item()), axis % (indices.ndim + 1)
+        index, row = np.expand_dims(indices, place), np.arange(depth).reshape(-1, *(1,) * (indices.ndim - place))
+        return (np.where((index == row) | (index == row - depth), values[1], values[0]),)
+
+
 class Node:
     """One node, run by the reference evaluator, or by ONNX Runtime where that has no such operator."""
 
@@ -147,7 +176,7 @@ class Node:
     def reference(self, feeds):
         if has_one_reference(self.node):
             raise NotImplementedError(self.node.op_type)
-        return ReferenceEvaluator(self.model(feeds), new_ops=[LRN, TensorScatter, *([BatchNormalization] if self.opset < 14 else [])])
+        return ReferenceEvaluator(self.model(feeds), new_ops=[LRN, Mean, OneHot, Softplus, TensorScatter, *([BatchNormalization] if self.opset < 14 else [])])
 
 
 def has_one_reference(node):
