@@ -19,10 +19,10 @@ import json
 import math
 import os
 import pathlib
-import re
 import subprocess
 import sys
 
+import kernels
 import measure
 import models
 import sides
@@ -44,36 +44,14 @@ COLUMNS = [("mlc ms", "mlc_min_s", 1e3, "{:.3f}"), ("median", "mlc_median_s", 1e
 COLUMN_WIDTH = 9
 
 
-def size(text):
-    name, _, number = text.rpartition("=")
-    if not name or not number.isdigit() or int(number) < 1:
-        raise argparse.ArgumentTypeError(f"expected NAME=SIZE, found {text!r}")
-    return name, int(number)
-
-
-def compile_options(case, extra):
-    fixed = [] if case.dynamic else [f"{name}={number}" for name, number in case.dims.items()]
-    return [word for dim in fixed for word in ("--dim", dim)] + extra
-
-
-def library_path(case):
-    words = [case.name, *(f"{name}{number}" for name, number in case.dims.items()), *(["dynamic"] if case.dynamic else [])]
-    return ROOT / "build/bench" / (re.sub(r"\W", "_", "_".join(words)) + ".so")
-
-
-def title(case):
-    dims = [f"{name}={number}" for name, number in case.dims.items() if number != 1]
-    return " ".join([case.name + (":dynamic" if case.dynamic else ""), *dims])
-
-
 def bench(case, args):
     """One row, as JSON holds it; "failure" says how far it came."""
     row = {"model": case.name, "dims": case.dims, "dynamic": case.dynamic, "threads": args.threads}
-    library, feeds = library_path(case), models.feeds(case)
+    library, feeds = case.library(), models.feeds(case)
     fixed = {} if case.dynamic else case.dims
     try:
         if not args.no_compile:
-            compilation = sides.compile_library(case.path, library, compile_options(case, args.compile_options))
+            compilation = sides.compile_library(case.path, library, case.compile_options(args.compile_options))
             row |= {"compile_s": compilation.seconds, "compile_cpu_s": compilation.cpu_seconds,
                     "compile_memory_bytes": compilation.memory_bytes}
         row["library_bytes"] = library.stat().st_size
@@ -124,20 +102,14 @@ def machine():
             "onnxruntime": sides.onnxruntime.__version__, "date": datetime.datetime.now().isoformat(timespec="seconds")}
 
 
-def split(arguments):
-    """(ours, those of mlc compile behind --)."""
-    at = arguments.index("--") if "--" in arguments else len(arguments)
-    return arguments[:at], arguments[at + 1:]
-
-
 def parse(arguments):
-    own, passed = split(arguments)
+    own, passed = models.split(arguments)
     parser = argparse.ArgumentParser(prog="tools/bench/bench", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", metavar="MODEL")
     parser.add_argument("--threads", type=int, default=1, help="of both sides (default: 1)")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each side, each of about 50 ms (default: 15)")
-    parser.add_argument("--dim", type=size, action="append", default=[], metavar="NAME=SIZE",
+    parser.add_argument("--dim", type=models.size, action="append", default=[], metavar="NAME=SIZE",
                         help="size of a symbolic dimension (default: batch=1, sequence=128; may be repeated)")
     parser.add_argument("--cores", type=lambda text: [int(core) for core in text.split(",")], metavar="LIST",
                         help="cores to run on (default: the quietest, as many as threads)")
@@ -177,16 +149,15 @@ def main():
     about = machine()
     print(f"{about['cpu']}, {about['cores']} cores, load {about['load']:.1f}; ONNX Runtime {about['onnxruntime']}; "
           f"mlc at {about['commit']}; {args.threads} thread{'s' * (args.threads > 1)}\n{LEGEND}")
-    width = max(len(title(case)) for case in cases)
+    width = max(len(case.title()) for case in cases)
     print(line("model", (heading for heading, *_ in COLUMNS), width), flush=True)
     rows = []
     for case in cases:
         row = bench(case, args)
         rows.append(row)
-        print(line(title(case), cells(row), width), *([row["failure"]] if "failure" in row else []), flush=True)
+        print(line(case.title(), cells(row), width), *([row["failure"]] if "failure" in row else []), flush=True)
         if args.profile and "mlc_min_s" in row:
-            import kernels
-            kernels.report(case, library_path(case), compile_options(case, args.compile_options))
+            kernels.report(case, case.library(), case.compile_options(args.compile_options))
             print()
     noisy = [row["model"] for row in rows if row.get("others_share", 0) > NOISE_MAX]
     if noisy:

@@ -28,7 +28,6 @@ import sys
 import tempfile
 import time
 
-import bench
 import kernel_facts
 import measure
 import models
@@ -156,8 +155,7 @@ def compact(tiling):
     if not plan:
         return ""
     tile = f"{plan['rows']}x{plan['vectors']}x{plan['lanes']} r{plan['row_loop']} l{plan['lane_loop']}"
-    unroll = "" if plan["unroll"] == "1" else f" unroll {plan['unroll']}"
-    return f"{tile}{unroll} task {plan['task'][1:-1].replace(' ', '')}"
+    return f"{tile} task {plan['task'][1:-1].replace(' ', '')}"
 
 
 def print_table(heading, rows, left):
@@ -291,10 +289,10 @@ def report(case, library, options):
 
 
 def main():
-    arguments, passed = bench.split(sys.argv[1:])
+    arguments, passed = models.split(sys.argv[1:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", metavar="MODEL", help="as for tools/bench/bench")
-    parser.add_argument("--dim", type=bench.size, action="append", default=[], metavar="NAME=SIZE")
+    parser.add_argument("--dim", type=models.size, action="append", default=[], metavar="NAME=SIZE")
     parser.add_argument("--calls", action="store_true", help="also every loop in the order of the run")
     parser.add_argument("--perf", action="store_true", help="also perf's samples")
     parser.add_argument("--facts", action="store_true", help="only what the compiler says, without a run")
@@ -308,8 +306,8 @@ def main():
 
 def show(args, passed):
     for case in models.cases(args.models, dict(args.dim)):
-        print(f"\n== {bench.title(case)}")
-        options, library = bench.compile_options(case, passed), bench.library_path(case)
+        print(f"\n== {case.title()}")
+        options, library = case.compile_options(passed), case.library()
         if args.facts:
             print_facts(facts(case, options))
             continue

@@ -1,9 +1,11 @@
 """The models that can be measured, by name: where the file is or how it is made, sizes of symbolic dimensions, inputs."""
+import argparse
 import dataclasses
 import functools
 import math
 import os
 import pathlib
+import re
 import sys
 
 import grown
@@ -43,6 +45,33 @@ class Case:
     path: pathlib.Path
     dims: dict
     dynamic: bool
+
+    def title(self):
+        dims = [f"{name}={number}" for name, number in self.dims.items() if number != 1]
+        return " ".join([self.name + (":dynamic" if self.dynamic else ""), *dims])
+
+    def library(self):
+        words = [self.name, *(f"{name}{number}" for name, number in self.dims.items()), *(["dynamic"] if self.dynamic else [])]
+        return ROOT / "build/bench" / (re.sub(r"\W", "_", "_".join(words)) + ".so")
+
+    def compile_options(self, more):
+        """Those of mlc compile, `more` among them."""
+        fixed = [] if self.dynamic else [f"{name}={number}" for name, number in self.dims.items()]
+        return [word for dim in fixed for word in ("--dim", dim)] + more
+
+
+def size(text):
+    """A value of --dim."""
+    name, _, number = text.rpartition("=")
+    if not name or not number.isdigit() or int(number) < 1:
+        raise argparse.ArgumentTypeError(f"expected NAME=SIZE, found {text!r}")
+    return name, int(number)
+
+
+def split(arguments):
+    """(ours, those of mlc compile behind --)."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:at], arguments[at + 1:]
 
 
 def names():
