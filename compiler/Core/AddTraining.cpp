@@ -3,6 +3,7 @@
 #include "compiler/Core/Optimizer.h"
 #include "compiler/Emit/Artifact.h"
 #include "compiler/Passes.h"
+#include "dialects/onnx/Signature.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "llvm/Support/GlobPattern.h"
@@ -84,28 +85,23 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
       targetType = RankedTensorType::get({type.getDimSize(0)}, b.getI64Type());
       name = "label";
     }
+    auto hasSymbol = [&main](StringRef symbol) {
+      return llvm::any_of(main.getArguments(), [symbol](BlockArgument argument) {
+        auto type = dyn_cast<ShapedType>(argument.getType());
+        return type && type.hasRank() && llvm::any_of(llvm::seq<int64_t>(0, type.getRank()), [&](int64_t axis) {
+                 return onnx::symbolOf(argument, axis) == symbol;
+               });
+      });
+    };
     // Names of dynamic dimensions: the output's own, else the first input's of the same place.
-    SmallVector<Attribute> dims;
-    auto outputDims = main.getResultAttrOfType<ArrayAttr>(0, "onnx.dims");
-    auto inputDims = main.getNumArguments() ? main.getArgAttrOfType<ArrayAttr>(0, "onnx.dims") : ArrayAttr();
-    for (int64_t axis = 0; axis < targetType.getRank(); ++axis) {
-      StringAttr dim = b.getStringAttr("");
+    SmallVector<std::string> dims(targetType.getRank());
+    for (int64_t axis = 0; axis < targetType.getRank(); ++axis)
       if (targetType.isDynamicDim(axis)) {
-        for (ArrayAttr names : {outputDims, inputDims})
-          if (names && axis < static_cast<int64_t>(names.size()) && dim.empty())
-            dim = cast<StringAttr>(names[axis]);
+        StringRef own = onnx::Declaration::ofResult(main, 0).symbol(axis);
         // An output's symbol that no input has would be unknown to the caller.
-        bool known = false;
-        for (unsigned argument = 0; argument < main.getNumArguments(); ++argument)
-          if (auto names = main.getArgAttrOfType<ArrayAttr>(argument, "onnx.dims"))
-            known |= llvm::is_contained(names, dim);
-        if (!known && inputDims && axis < static_cast<int64_t>(inputDims.size()))
-          dim = cast<StringAttr>(inputDims[axis]);
+        dims[axis] = hasSymbol(own) || main.getNumArguments() == 0 ? own : onnx::symbolOf(main.getArgument(0), axis);
       }
-      dims.push_back(dim);
-    }
-    auto attributes = b.getDictionaryAttr(
-        {b.getNamedAttr("onnx.dims", b.getArrayAttr(dims)), b.getNamedAttr("onnx.name", b.getStringAttr(name))});
+    DictionaryAttr attributes = onnx::Declaration::make(b, name, dims);
     if (failed(step.insertArgument(step.getNumArguments(), targetType, attributes, step.getLoc())))
       return failure();
     return Value(step.getArguments().back());
@@ -182,9 +178,7 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
 
     ret->setOperands(lossValue);
     step.setType(builder.getFunctionType(step.getArgumentTypes(), lossValue.getType()));
-    SmallVector<DictionaryAttr> resultAttributes = {
-        builder.getDictionaryAttr({builder.getNamedAttr("onnx.name", builder.getStringAttr("loss")),
-                                   builder.getNamedAttr("onnx.dims", builder.getArrayAttr({}))})};
+    SmallVector<DictionaryAttr> resultAttributes = {onnx::Declaration::make(builder, "loss", ArrayRef<std::string>())};
     step.setAllResultAttrs(ArrayRef<DictionaryAttr>(resultAttributes));
 
     // The state: parameters with their initial values, then slots.

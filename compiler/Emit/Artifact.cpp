@@ -2,6 +2,7 @@
 #include "compiler/Emit/Artifact.h"
 #include "compiler/Schedule/Kernels.h"
 #include "dialects/core/ElementTypes.h"
+#include "dialects/onnx/Signature.h"
 #include "mlc/mlc.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -13,8 +14,6 @@
 using namespace mlir;
 
 namespace {
-
-constexpr StringLiteral nameAttr = "onnx.name", dimsAttr = "onnx.dims";
 
 // clang-format off: one word a line would be pages
 /// Words that cannot name a type, a parameter or a field: keywords of C and C++, types that headers use, and `main`.
@@ -59,11 +58,10 @@ bool looksLikeMacro(StringRef name) {
 
 /// Name and symbol of a dynamic dimension; named by its place if the model does not name it.
 std::string symbolName(func::FuncOp function, unsigned argument, unsigned axis) {
-  if (auto dims = function.getArgAttrOfType<ArrayAttr>(argument, dimsAttr); dims && axis < dims.size())
-    if (auto name = dyn_cast<StringAttr>(dims[axis]); name && !name.empty())
-      return name.str();
-  auto name = function.getArgAttrOfType<StringAttr>(argument, nameAttr);
-  return ((name ? name.getValue() : StringRef("input")) + "_dim" + Twine(axis)).str();
+  auto declared = mlc::onnx::Declaration::ofArgument(function, argument);
+  if (StringRef symbol = declared.symbol(axis); !symbol.empty())
+    return symbol.str();
+  return ((declared.name().empty() ? StringRef("input") : declared.name()) + "_dim" + Twine(axis)).str();
 }
 
 void addSymbols(func::FuncOp function, std::vector<std::string> &names) {
@@ -82,11 +80,9 @@ int32_t indexOf(ArrayRef<std::string> names, StringRef name) {
   return at == names.end() ? -1 : static_cast<int32_t>(at - names.begin());
 }
 
-FailureOr<mlc::ValueInfo> describe(func::FuncOp function, Type type, DictionaryAttr attributes,
-                                   const Twine &fallbackName) {
+FailureOr<mlc::ValueInfo> describe(func::FuncOp function, Type type, StringRef name, const Twine &fallbackName) {
   mlc::ValueInfo info;
-  auto name = attributes ? attributes.getAs<StringAttr>(nameAttr) : StringAttr();
-  info.name = name ? name.str() : fallbackName.str();
+  info.name = name.empty() ? fallbackName.str() : name.str();
   auto shaped = dyn_cast<RankedTensorType>(type);
   info.dtype = shaped ? mlc::dtypeOf(shaped.getElementType()) : 0;
   if (!info.dtype) {
@@ -105,7 +101,8 @@ FailureOr<mlc::ValueInfo> describe(func::FuncOp function, Type type, DictionaryA
 LogicalResult collectValues(func::FuncOp function, ArrayRef<std::string> symbols, std::vector<mlc::ValueInfo> &inputs,
                             std::vector<mlc::ValueInfo> &outputs) {
   for (auto [number, type] : llvm::enumerate(function.getArgumentTypes())) {
-    auto info = describe(function, type, function.getArgAttrDict(number), "input" + Twine(number));
+    StringRef name = mlc::onnx::Declaration::ofArgument(function, number).name();
+    auto info = describe(function, type, name, "input" + Twine(number));
     if (failed(info))
       return failure();
     for (auto [axis, dim] : llvm::enumerate(info->dims))
@@ -114,14 +111,13 @@ LogicalResult collectValues(func::FuncOp function, ArrayRef<std::string> symbols
     inputs.push_back(std::move(*info));
   }
   for (auto [number, type] : llvm::enumerate(function.getResultTypes())) {
-    auto info = describe(function, type, function.getResultAttrDict(number), "output" + Twine(number));
+    auto declared = mlc::onnx::Declaration::ofResult(function, number);
+    auto info = describe(function, type, declared.name(), "output" + Twine(number));
     if (failed(info))
       return failure();
-    auto names = function.getResultAttrOfType<ArrayAttr>(number, dimsAttr);
     for (auto [axis, dim] : llvm::enumerate(info->dims))
-      if (dim.value < 0 && names && axis < names.size())
-        if (auto name = dyn_cast<StringAttr>(names[axis]))
-          dim.symbol = indexOf(symbols, name.getValue());
+      if (dim.value < 0)
+        dim.symbol = indexOf(symbols, declared.symbol(axis));
     outputs.push_back(std::move(*info));
   }
   return success();

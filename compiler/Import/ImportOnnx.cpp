@@ -4,6 +4,7 @@
 #include "compiler/Import/GraphImporter.h"
 #include "compiler/Import/Signature.h"
 #include "dialects/onnx/Onnx.h"
+#include "dialects/onnx/Signature.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
@@ -12,20 +13,13 @@
 using namespace mlc;
 using namespace mlir;
 
-static ArrayAttr symbolNames(OpBuilder &builder, ArrayRef<std::string> symbols) {
-  return builder.getStrArrayAttr(SmallVector<StringRef>(symbols.begin(), symbols.end()));
-}
-
 static func::FuncOp makeMain(OpBuilder &builder, Location location, ArrayRef<ModelInput> inputs) {
   auto types = llvm::map_to_vector(inputs, [](const ModelInput &input) -> Type { return input.type; });
   auto main = func::FuncOp::create(builder, location, "main", builder.getFunctionType(types, {}));
   Block *entry = main.addEntryBlock();
   SmallVector<DictionaryAttr> attributes; // set together: each change of one makes a new list of all
   for (auto [input, argument] : llvm::zip_equal(inputs, entry->getArguments())) {
-    NamedAttrList list;
-    list.append("onnx.name", builder.getStringAttr(input.name));
-    list.append("onnx.dims", symbolNames(builder, input.symbols));
-    attributes.push_back(list.getDictionary(builder.getContext()));
+    attributes.push_back(mlc::onnx::Declaration::make(builder, input.name, input.symbols));
     argument.setLoc(NameLoc::get(builder.getStringAttr(input.name)));
   }
   main.setAllArgAttrs(attributes);
@@ -61,13 +55,8 @@ static LogicalResult addOutputs(func::FuncOp main, OpBuilder &builder, const pb:
     if (failed(declared))
       continue;
     values.push_back(value);
-    NamedAttrList list;
-    list.append("onnx.name", builder.getStringAttr(output.name()));
-    if (declared->type) {
-      list.append("onnx.type", TypeAttr::get(declared->type));
-      list.append("onnx.dims", symbolNames(builder, declared->symbols));
-    }
-    attributes.push_back(list.getDictionary(builder.getContext()));
+    auto symbols = declared->type ? std::optional<ArrayRef<std::string>>(declared->symbols) : std::nullopt;
+    attributes.push_back(mlc::onnx::Declaration::make(builder, output.name(), symbols, declared->type));
   }
   if (hasFailed && !keepsGoing)
     return failure();
@@ -129,6 +118,7 @@ OwningOpRef<ModuleOp> mlc::importOnnx(StringRef path, const CompileOptions &opti
       failed(addOutputs(main, builder, graph, scope, sizes, options.keepsGoing)))
     return {};
   if (std::vector<std::string> locations = (*file)->externalLocations(); !locations.empty())
-    (*module)->setAttr("onnx.external_data", symbolNames(builder, locations));
+    (*module)->setAttr("onnx.external_data",
+                       builder.getStrArrayAttr(SmallVector<StringRef>(locations.begin(), locations.end())));
   return module;
 }

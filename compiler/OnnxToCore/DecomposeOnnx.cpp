@@ -3,6 +3,7 @@
 #include "compiler/Compile.h"
 #include "compiler/OnnxToCore/Rules.h"
 #include "compiler/Passes.h"
+#include "dialects/onnx/Signature.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -249,9 +250,7 @@ private:
         v = withDeclaredSizes(i, v);
       operand.set(v);
       types.push_back(v.getType());
-      NamedAttrList attributes(function.getResultAttrDict(i));
-      attributes.erase("onnx.type");
-      resultAttributes.push_back(attributes.getDictionary(function.getContext()));
+      resultAttributes.push_back(onnx::Declaration::ofResult(function, i).withoutType());
     }
     function.setAllResultAttrs(resultAttributes);
     function.setType(FunctionType::get(function.getContext(), function.getFunctionType().getInputs(), types));
@@ -259,8 +258,7 @@ private:
 
   /// The model promises sizes of its outputs that inference does not find.
   Value withDeclaredSizes(unsigned i, Value v) {
-    auto attr = function.getResultAttrOfType<TypeAttr>(i, "onnx.type");
-    auto declared = attr ? dyn_cast<RankedTensorType>(attr.getValue()) : RankedTensorType();
+    auto declared = dyn_cast_or_null<RankedTensorType>(onnx::Declaration::ofResult(function, i).type());
     auto type = cast<RankedTensorType>(v.getType());
     if (!declared || type.hasStaticShape())
       return v;
@@ -277,8 +275,7 @@ private:
   }
 
   void checkDeclared(unsigned i, RankedTensorType inferred) {
-    auto attr = function.getResultAttrOfType<TypeAttr>(i, "onnx.type");
-    auto declared = attr ? dyn_cast<RankedTensorType>(attr.getValue()) : RankedTensorType();
+    auto declared = dyn_cast_or_null<RankedTensorType>(onnx::Declaration::ofResult(function, i).type());
     if (!declared)
       return;
     bool agrees = declared.getElementType() == inferred.getElementType() && declared.getRank() == inferred.getRank();
@@ -287,33 +284,19 @@ private:
     if (agrees)
       return;
     hasError = true;
-    auto name = function.getResultAttrOfType<StringAttr>(i, "onnx.name");
-    function.emitError() << "output '" << (name ? name.getValue() : "") << "' is declared as " << declared << " but is "
-                         << inferred;
+    StringRef name = onnx::Declaration::ofResult(function, i).name();
+    function.emitError() << "output '" << name << "' is declared as " << declared << " but is " << inferred;
   }
 
   /// Arguments' dimensions by symbol: (argument number, dimension), in order.
   void findSymbols() {
     for (unsigned i = 0; i < function.getNumArguments(); ++i) {
-      auto dims = function.getArgAttrOfType<ArrayAttr>(i, "onnx.dims");
       auto type = dyn_cast<RankedTensorType>(function.getArgument(i).getType());
-      if (!dims || !type || int64_t(dims.size()) != type.getRank())
-        continue;
-      for (auto [d, name] : llvm::enumerate(dims.getAsRange<StringAttr>()))
-        if (!name.getValue().empty() && type.isDynamicDim(d))
-          symbols.insert({name.getValue(), {function.getArgument(i), int64_t(d)}});
+      for (int64_t d = 0; type && d < type.getRank(); ++d)
+        if (StringRef name = onnx::symbolOf(function.getArgument(i), d); !name.empty() && type.isDynamicDim(d))
+          symbols.insert({name, {function.getArgument(i), d}});
     }
-    known.symbolOf = [this](Value v, int64_t d) { return symbolOf(v, d); };
-  }
-
-  StringRef symbolOf(Value v, int64_t d) {
-    auto argument = dyn_cast<BlockArgument>(v);
-    if (!argument || argument.getOwner() != &function.getBody().front())
-      return "";
-    auto dims = function.getArgAttrOfType<ArrayAttr>(argument.getArgNumber(), "onnx.dims");
-    if (!dims || d < 0 || d >= int64_t(dims.size()))
-      return "";
-    return cast<StringAttr>(dims[d]).getValue();
+    known.symbolOf = onnx::symbolOf;
   }
 
   /// One SSA value for each symbol, at the top of the function: its first occurrence.
@@ -323,7 +306,7 @@ private:
     function.walk([&](tensor::DimOp dim) { sizes.push_back(dim); });
     for (tensor::DimOp dim : sizes) {
       auto at = dim.getConstantIndex();
-      StringRef symbol = at ? symbolOf(dim.getSource(), *at) : "";
+      StringRef symbol = at ? onnx::symbolOf(dim.getSource(), *at) : "";
       auto first = symbols.find(symbol);
       if (symbol.empty() || first == symbols.end())
         continue;

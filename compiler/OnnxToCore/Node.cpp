@@ -1,6 +1,7 @@
 // Reading inputs and attributes of a node, and the checks that every rule needs.
 #include "compiler/OnnxToCore/Node.h"
 #include "dialects/core/ElementTypes.h"
+#include "dialects/onnx/Signature.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/BuiltinTypes.h"
@@ -420,7 +421,7 @@ bool Node::requireInRange(Value integers, OpFoldResult lower, OpFoldResult upper
   std::string name = what.str();
   if (auto argument = dyn_cast<BlockArgument>(integers))
     if (auto function = dyn_cast<mlir::func::FuncOp>(argument.getOwner()->getParentOp()))
-      if (auto given = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "onnx.name"))
+      if (StringRef given = onnx::Declaration::ofArgument(function, argument.getArgNumber()).name(); !given.empty())
         name = given.str();
   core::CheckRangeOp::create(b.builder, b.loc, integers, b.index(lower), b.index(upper), name);
   return true;

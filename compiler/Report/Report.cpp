@@ -5,6 +5,7 @@
 #include "compiler/Table.h"
 #include "dialects/core/Core.h"
 #include "dialects/onnx/Onnx.h"
+#include "dialects/onnx/Signature.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringExtras.h"
@@ -90,13 +91,13 @@ std::string mlc::listText(ArrayRef<std::string> names, size_t shownMax) {
 
 // ---- pages -------------------------------------------------------------------------------------------------------------------
 
-static std::string typeText(Type type, ArrayAttr dims) {
-  auto shaped = dyn_cast<RankedTensorType>(type);
+static std::string typeText(Type type, const mlc::onnx::Declaration &declared) {
+  auto shaped = dyn_cast_or_null<RankedTensorType>(type);
   if (!shaped)
     return "";
   std::vector<std::string> sizes;
   for (auto [axis, size] : llvm::enumerate(shaped.getShape())) {
-    auto symbol = dims && axis < dims.size() ? cast<StringAttr>(dims[axis]).getValue() : StringRef();
+    StringRef symbol = declared.symbol(axis);
     sizes.push_back(!ShapedType::isDynamic(size) ? std::to_string(size)
                     : symbol.empty()             ? "?"
                                                  : mlc::printable(symbol));
@@ -118,13 +119,13 @@ void mlc::Report::addModel() {
   auto main = module.lookupSymbol<func::FuncOp>("main");
   heading(os, "the model");
   Table values({"", "name", "type"});
-  for (auto [i, type] : llvm::enumerate(main.getArgumentTypes()))
-    values.add({"input", printable(main.getArgAttrOfType<StringAttr>(i, "onnx.name")),
-                typeText(type, main.getArgAttrOfType<ArrayAttr>(i, "onnx.dims"))});
+  for (auto [i, type] : llvm::enumerate(main.getArgumentTypes())) {
+    auto declared = onnx::Declaration::ofArgument(main, i);
+    values.add({"input", printable(declared.name()), typeText(type, declared)});
+  }
   for (unsigned i = 0; i < main.getNumResults(); ++i) {
-    auto type = main.getResultAttrOfType<TypeAttr>(i, "onnx.type");
-    values.add({"output", printable(main.getResultAttrOfType<StringAttr>(i, "onnx.name")),
-                type ? typeText(type.getValue(), main.getResultAttrOfType<ArrayAttr>(i, "onnx.dims")) : ""});
+    auto declared = onnx::Declaration::ofResult(main, i);
+    values.add({"output", printable(declared.name()), typeText(declared.type(), declared)});
   }
   values.print(os);
   int64_t tensors = 0;

@@ -1,0 +1,35 @@
+// What the model says of the inputs and outputs of a function: names, symbolic dimensions, declared types. They are attributes of the
+// function's arguments and results, `onnx.name`, `onnx.dims` and `onnx.type`; nothing else reads or writes these.
+#ifndef MLC_DIALECTS_ONNX_SIGNATURE_H
+#define MLC_DIALECTS_ONNX_SIGNATURE_H
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace mlc::onnx {
+
+class Declaration {
+public:
+  static Declaration ofArgument(mlir::func::FuncOp function, unsigned i) { return function.getArgAttrDict(i); }
+  static Declaration ofResult(mlir::func::FuncOp function, unsigned i) { return function.getResultAttrDict(i); }
+
+  /// "" if it has none.
+  llvm::StringRef name() const;
+  /// Of a dimension; "" if it has none.
+  llvm::StringRef symbol(int64_t axis) const;
+  /// Of an output, as the model declares it until DecomposeOnnx has compared; null if the model does not say.
+  mlir::Type type() const;
+
+  mlir::DictionaryAttr withoutType() const;
+  /// `symbols`: one for each dimension, "" where it has none; of an output whose type is not declared there is no list.
+  static mlir::DictionaryAttr make(mlir::Builder builder, llvm::StringRef name,
+                                   std::optional<llvm::ArrayRef<std::string>> symbols, mlir::Type type = {});
+
+private:
+  Declaration(mlir::DictionaryAttr attributes) : attributes(attributes) {}
+  mlir::DictionaryAttr attributes; // null: none
+};
+
+/// The symbol of a dimension of a function's argument; "" of other values.
+llvm::StringRef symbolOf(mlir::Value value, int64_t axis);
+
+} // namespace mlc::onnx
+#endif
