@@ -5,6 +5,7 @@
 #include "compiler/Schedule/Kernels.h"
 #include "dialects/core/CoreBuilder.h"
 #include "dialects/core/Scalar.h"
+#include "dialects/onnx/Signature.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
@@ -126,8 +127,12 @@ private:
               return l.broadcast(in(o.getX()), o.getAxes(), sizesLike(o.getType(), in(o.getMixedSizes())),
                                  o.getSingle());
             })
-            .Case<ReshapeOp>(
-                [&](ReshapeOp o) { return l.reshape(in(o.getX()), sizesLike(o.getType(), in(o.getMixedSizes()))); })
+            .Case<ReshapeOp>([&](ReshapeOp o) {
+              auto isSame = [&](int64_t from, int64_t to) {
+                return hasSize(o.getX(), from, o.getMixedSizes()[to], onnx::symbolOf);
+              };
+              return l.reshape(in(o.getX()), sizesLike(o.getType(), in(o.getMixedSizes())), isSame);
+            })
             .Case<TransposeOp>([&](TransposeOp o) { return l.transpose(in(o.getX()), o.getPermutation()); })
             .Case<SliceOp>([&](SliceOp o) {
               return l.slice(in(o.getX()), in(o.getMixedStarts()), sizesLike(o.getType(), in(o.getMixedSizes())),

@@ -68,10 +68,13 @@ Value LinalgBuilder::broadcast(Value x, Ints axes, const Sizes &sizes, Ints sing
 }
 
 /// Reassociation between `few` and `many` (more dimensions) that differ in dimensions of size 1 and in static factors only; none if it
-/// cannot be told.
-static std::optional<SmallVector<ReassociationIndices>> reassociate(ArrayRef<int64_t> few, ArrayRef<int64_t> many) {
+/// cannot be told. [n, m] and [m, n, 1] have equal types and are no such pair: open dimensions must be known to be the same, all but one,
+/// which is what the number of elements leaves for it.
+static std::optional<SmallVector<ReassociationIndices>> reassociate(ArrayRef<int64_t> few, ArrayRef<int64_t> many,
+                                                                    SameDims isSame) {
   SmallVector<ReassociationIndices> groups;
   size_t next = 0;
+  bool isOneUnknown = false;
   for (size_t i = 0; i < few.size(); ++i) {
     ReassociationIndices group;
     if (ShapedType::isDynamic(few[i])) {
@@ -79,6 +82,9 @@ static std::optional<SmallVector<ReassociationIndices>> reassociate(ArrayRef<int
       while (next < many.size() && many[next] == 1)
         group.push_back(next++);
       if (next == many.size() || !ShapedType::isDynamic(many[next]))
+        return std::nullopt;
+      bool isUnknown = !isSame(i, next);
+      if (isUnknown && std::exchange(isOneUnknown, true))
         return std::nullopt;
       group.push_back(next++);
     } else {
@@ -113,7 +119,7 @@ static bool differInKnowledge(RankedTensorType from, RankedTensorType to) {
   return from.getRank() == to.getRank();
 }
 
-Value LinalgBuilder::reshape(Value x, const Sizes &sizes) {
+Value LinalgBuilder::reshape(Value x, const Sizes &sizes, SameDims isSame) {
   auto type = cast<RankedTensorType>(x.getType());
   SmallVector<int64_t> shape;
   for (OpFoldResult size : sizes)
@@ -134,10 +140,10 @@ Value LinalgBuilder::reshape(Value x, const Sizes &sizes) {
   if (target.hasStaticShape() && core::hasNoElements(target))
     return empty(sizes, type.getElementType());
   if (!zeroSized && type.getRank() > target.getRank())
-    if (auto groups = reassociate(shape, type.getShape()))
+    if (auto groups = reassociate(shape, type.getShape(), [&](int64_t few, int64_t many) { return isSame(many, few); }))
       return tensor::CollapseShapeOp::create(b, loc, target, x, *groups);
   if (!zeroSized && type.getRank() < target.getRank() && type.getRank() > 0)
-    if (auto groups = reassociate(type.getShape(), shape))
+    if (auto groups = reassociate(type.getShape(), shape, isSame))
       return tensor::ExpandShapeOp::create(b, loc, target, x, *groups, sizes);
   if (!zeroSized && type.hasStaticShape() && target.hasStaticShape()) {
     ReassociationIndices all(llvm::to_vector(llvm::seq<int64_t>(0, type.getRank())));

@@ -8,6 +8,9 @@
 
 namespace mlc {
 
+/// Whether an open dimension of one shape and one of another are the same.
+using SameDims = llvm::function_ref<bool(int64_t, int64_t)>;
+
 struct LinalgBuilder {
   using Value = mlir::Value;
   using Type = mlir::Type;
@@ -26,7 +29,9 @@ struct LinalgBuilder {
 
   // DataMovement.cpp
   Value broadcast(Value x, Ints axes, const Sizes &sizes, Ints single = {});
-  Value reshape(Value x, const Sizes &sizes);
+  /// `isSame`: whether an open dimension of x and one of the result are known to have one size; by default they do where they are at the
+  /// same place between known ones.
+  Value reshape(Value x, const Sizes &sizes, SameDims isSame = [](int64_t, int64_t) { return true; });
   Value transpose(Value x, Ints permutation);
   Value slice(Value x, const Sizes &starts, const Sizes &sizes, Ints strides);
   Value reverse(Value x, Ints axes);

@@ -3,6 +3,7 @@
 #ifndef MLC_DIALECTS_CORE_COREBUILDER_H
 #define MLC_DIALECTS_CORE_COREBUILDER_H
 #include "dialects/core/Core.h"
+#include "dialects/core/SizeFacts.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include <functional>
 #include <optional>
@@ -214,7 +215,7 @@ private:
 };
 
 /// Whether `size` is known to be the size of v's dimension; makes no operations.
-bool hasSize(Value v, int64_t axis, OpFoldResult size);
+bool hasSize(Value v, int64_t axis, OpFoldResult size, SymbolOf symbolOf = {});
 /// The integers (or truth values) of a constant, in row-major order; nullopt for floats and for what is not dense.
 std::optional<llvm::SmallVector<int64_t>> integersOf(mlir::ElementsAttr value);
 

@@ -272,7 +272,7 @@ Sizes CoreBuilder::dims(Value v) {
   return sizes;
 }
 
-bool hasSize(Value v, int64_t axis, OpFoldResult size) {
+bool hasSize(Value v, int64_t axis, OpFoldResult size, SymbolOf symbolOf) {
   OpBuilder b(v.getContext());
   DimSource source = sourceOfDim(b, v, axis);
   size = normalized(b, size);
@@ -287,15 +287,14 @@ bool hasSize(Value v, int64_t axis, OpFoldResult size) {
     CoreBuilder computed(b, source.tensor.getLoc());
     b.setInsertionPointToEnd(&scratch);
     OpFoldResult own = computedDim(computed, source.tensor, source.axis);
-    bool isSame = own && isSameSize(own, size);
+    bool isSame = own && isSameSize(own, size, symbolOf);
     for (Operation &op : scratch)
       op.dropAllReferences();
     return isSame;
   }
   if (!dim || !dim.getConstantIndex())
     return false;
-  DimSource other = sourceOfDim(b, dim.getSource(), *dim.getConstantIndex());
-  return other.tensor == source.tensor && other.axis == source.axis;
+  return isSameDim(dim.getSource(), *dim.getConstantIndex(), source.tensor, source.axis, symbolOf);
 }
 
 // ---- Arithmetic on index values ----------------------------------------------------------------------------------------------

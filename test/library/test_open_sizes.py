@@ -506,3 +506,23 @@ def test_what_is_folded_away_has_to_fit(compiled, tmp_path, nodes, inputs, const
         return {name: random(*size) > 0 if name == "b" else random(*size) for name, size in sizes.items()}
     model.check(**feeds(2))
     model.refuses(nodes[0].op_type, "3", "2", **feeds(3))
+
+
+SWAPPED = {"output": [NODE("Identity", ["r"], ["y"])], "neg": [NODE("Neg", ["r"], ["y"])], "sum": [NODE("ReduceSum", ["r", "first"], ["y"], keepdims=0)],
+           "transpose": [NODE("Transpose", ["r"], ["y"])], "add": [NODE("Add", ["r", "z"], ["y"])]}
+
+
+@pytest.mark.parametrize("use", SWAPPED)
+@pytest.mark.parametrize("sizes, shape, other", [
+    (["n", "m", 1], ["m", "n"], ["m", "n"]), (["n", "m"], ["m", "n", 1], ["m", "n", 1]), (["n", "m", 4], ["m", "n", 2, 2], ["m", "n", 1, 2]),
+    (["n", "m", 2, 2], ["m", "n", 4], ["m", 1, 4]), (["n", "m"], ["m", "n"], [1, "n"]), (["n", 1, "m"], ["m", "n", 1, 1], ["m", "n", 1, 1]),
+], ids=["drop", "add", "split", "join", "same", "move"])
+def test_a_reshape_swaps_open_sizes(compiled, tmp_path, use, sizes, shape, other):
+    """[n, m] to [m, n, 1] has the type of a dimension that is added, and was one: columns came as rows, and sums wrote beyond the output."""
+    nodes = [NODE("Shape", ["x"], ["n"], start=0, end=1), NODE("Shape", ["x"], ["m"], start=sizes.index("m"), end=sizes.index("m") + 1),
+             NODE("Concat", [f"c{size}" if isinstance(size, int) else size for size in shape], ["s"], axis=0), NODE("Reshape", ["x", "s"], ["r"], allowzero=1)]
+    inputs = {"x": sizes, **({"z": other} if use == "add" else {})}
+    model = Model(compiled, tmp_path, nodes + SWAPPED[use], inputs, {"first": [0], "c1": [1], "c2": [2], "c4": [4]})
+    for n, m in ((2, 3), (3, 2), (1, 5), (4, 1), (3, 3), (0, 2)):
+        of = {"n": n, "m": m}
+        model.check(**{name: random(*(of.get(size, size) for size in dims)) for name, dims in inputs.items()})

@@ -152,3 +152,29 @@ func.func @empty(%x: tensor<0x4xf32>) -> tensor<0x4xf32> {
   %1 = core.add %0, %x : tensor<0x4xf32>
   return %1 : tensor<0x4xf32>
 }
+
+// -----
+
+// Row scalars of a batch of one stay vectors; [n, m] to [m, n, 1] is another shape, and stays in front.
+// CHECK-LABEL: func.func @row_scalars
+// CHECK:       %[[SQRT:.*]] = core.sqrt %arg0 : tensor<1x?xf32>
+// CHECK:       core.reshape %[[SQRT]] sizes = [1, %{{.*}}, 1] : tensor<1x?xf32> to tensor<1x?x1xf32>
+// CHECK-LABEL: func.func @swapped
+// CHECK:       %[[SWAPPED:.*]] = core.reshape %arg0 sizes = [%{{.*}}, %{{.*}}, 1] : tensor<?x?xf32> to tensor<?x?x1xf32>
+// CHECK:       core.sqrt %[[SWAPPED]] : tensor<?x?x1xf32>
+func.func @row_scalars(%x: tensor<1x?xf32>) -> tensor<1x?x1xf32> {
+  %one = arith.constant 1 : index
+  %n = tensor.dim %x, %one : tensor<1x?xf32>
+  %0 = core.reshape %x sizes = [1, %n, 1] : tensor<1x?xf32> to tensor<1x?x1xf32>
+  %1 = core.sqrt %0 : tensor<1x?x1xf32>
+  return %1 : tensor<1x?x1xf32>
+}
+func.func @swapped(%x: tensor<?x?xf32>) -> tensor<?x?x1xf32> {
+  %zero = arith.constant 0 : index
+  %one = arith.constant 1 : index
+  %n = tensor.dim %x, %zero : tensor<?x?xf32>
+  %m = tensor.dim %x, %one : tensor<?x?xf32>
+  %0 = core.reshape %x sizes = [%m, %n, 1] : tensor<?x?xf32> to tensor<?x?x1xf32>
+  %1 = core.sqrt %0 : tensor<?x?x1xf32>
+  return %1 : tensor<?x?x1xf32>
+}

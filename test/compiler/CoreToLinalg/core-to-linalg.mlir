@@ -147,3 +147,27 @@ func.func @reshape_empty(%x: tensor<0x3xf32>) -> tensor<3x0xf32> {
   %0 = core.reshape %x sizes = [3, 0] : tensor<0x3xf32> to tensor<3x0xf32>
   return %0 : tensor<3x0xf32>
 }
+
+// -----
+// [n, m] to [n, m, 1] adds a dimension; [n, m] to [m, n, 1], of the same type, does not: columns would come as rows.
+// CHECK-LABEL: func @reshape_adds
+// CHECK: tensor.expand_shape %{{.*}} {{.*}} tensor<?x?xf32> into tensor<?x?x1xf32>
+// CHECK-LABEL: func @reshape_swaps
+// CHECK-NOT: expand_shape
+// CHECK: tensor.reshape %{{.*}} -> tensor<?x?x1xf32>
+func.func @reshape_adds(%x: tensor<?x?xf32>) -> tensor<?x?x1xf32> {
+  %zero = arith.constant 0 : index
+  %one = arith.constant 1 : index
+  %n = tensor.dim %x, %zero : tensor<?x?xf32>
+  %m = tensor.dim %x, %one : tensor<?x?xf32>
+  %0 = core.reshape %x sizes = [%n, %m, 1] : tensor<?x?xf32> to tensor<?x?x1xf32>
+  return %0 : tensor<?x?x1xf32>
+}
+func.func @reshape_swaps(%x: tensor<?x?xf32>) -> tensor<?x?x1xf32> {
+  %zero = arith.constant 0 : index
+  %one = arith.constant 1 : index
+  %n = tensor.dim %x, %zero : tensor<?x?xf32>
+  %m = tensor.dim %x, %one : tensor<?x?xf32>
+  %0 = core.reshape %x sizes = [%m, %n, 1] : tensor<?x?xf32> to tensor<?x?x1xf32>
+  return %0 : tensor<?x?x1xf32>
+}

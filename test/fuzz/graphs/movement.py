@@ -33,6 +33,13 @@ def transpose(g):
 @operator("Reshape")
 def reshape(g):
     value = g.some(g.dtype("Reshape"), 0, 4)
+    if g.opset >= 14 and len(value.shape) > 1 and g.flag():  # its own sizes in another order, and a size of 1
+        order = g.constant(g.rng.permutation(len(value.shape)))
+        one, (sizes,) = g.constant(np.array([1])), g.node("Gather", [*g.node("Shape", [value]), order])
+        if g.flag():
+            sizes, = g.node("Concat", g.of([sizes, one], [one, sizes]), axis=0)
+        g.node("Reshape", [value, sizes], allowzero=1)
+        return
     sizes, count = [], value.array.size
     for divisor in (2, 3, 4):
         if count and count % divisor == 0 and g.flag():
