@@ -71,12 +71,12 @@ Value LinalgBuilder::argReduce(bool isMax, Value x, int64_t axis, bool last, Typ
         ScalarBuilder scalar{nested, l, element};
         Comparison better = isMax ? (last ? Comparison::GE : Comparison::GT) : (last ? Comparison::LE : Comparison::LT);
         Value takes = scalar.compare(better, v[0], v[1]);
-        if (scalar.isFloat()) { // the first NaN wins and stays
-          Value isNan = arith::CmpFOp::create(nested, l, arith::CmpFPredicate::UNO, v[0], v[0]);
-          Value wasNan = arith::CmpFOp::create(nested, l, arith::CmpFPredicate::UNO, v[1], v[1]);
-          Value yes = arith::ConstantIntOp::create(nested, l, 1, 1);
-          takes = arith::AndIOp::create(nested, l, arith::OrIOp::create(nested, l, takes, isNan),
-                                        arith::XOrIOp::create(nested, l, wasNan, yes));
+        if (scalar.isFloat()) { // NaN wins and stays: the first one, or the last
+          takes = arith::OrIOp::create(nested, l, takes,
+                                       arith::CmpFOp::create(nested, l, arith::CmpFPredicate::UNO, v[0], v[0]));
+          if (!last)
+            takes = arith::AndIOp::create(nested, l, takes,
+                                          arith::CmpFOp::create(nested, l, arith::CmpFPredicate::ORD, v[1], v[1]));
         }
         Value none = arith::CmpIOp::create(nested, l, arith::CmpIPredicate::slt, v[2],
                                            arith::ConstantOp::create(nested, l, nested.getI64IntegerAttr(0)));

@@ -104,7 +104,7 @@ bool isBetter(core::ArgReduceOp op, const Tensor &x, int64_t a, int64_t best) {
   }
   double p = x.reals()[a], q = x.reals()[best];
   if (std::isnan(p) || std::isnan(q))
-    return !std::isnan(q);
+    return std::isnan(p) && (op.getLast() || !std::isnan(q));
   return p == q ? op.getLast() : isMax ? p > q : p < q;
 }
 

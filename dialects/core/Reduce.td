@@ -25,7 +25,7 @@ def Core_ReduceOp : Core_Math<"reduce"> {
 def Core_ArgReduceOp : Core_Math<"arg_reduce"> {
   let summary = "Position of the largest or smallest element along a dimension, which disappears";
   let description = [{
-    y[i] = the first (or last) j for which x[i, j] is largest (or smallest); the first NaN if there is one
+    y[i] = the first (or last) j for which x[i, j] is largest (or smallest); the first (or last) NaN if there is one
 
     C1. axis is a dimension of x. The result is i64.
     C2. kind is max or min.

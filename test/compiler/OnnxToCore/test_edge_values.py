@@ -285,3 +285,13 @@ def test_heads_of_no_batch(tmp_path):
     text = "(float[batch,s,8] x) => (float[batch,t,2,4] y) <int64[4] shape = {0, -1, 2, 4}> { y = Reshape(x, shape) }"
     for options in ([], ["--dim=batch=0"]):
         assert run(tmp_path, model_of(text, 18), *options, x=random(0, 6, 8))[0].shape == (0, 6, 2, 4)
+
+
+@pytest.mark.parametrize("operator, best", [("ArgMax", np.argmax), ("ArgMin", np.argmin)])
+def test_position_of_nan(tmp_path, operator, best):
+    """NaN is the largest and the smallest, as in NumPy and PyTorch; of several the first, or with select_last_index the last."""
+    x = np.array([[1, NAN, 3, NAN, 2], [NAN, 5, 5, -1, -1], [2, 7, -3, 7, -3], [0, -0.0, 0, INF, NAN]], F32)
+    for last in (0, 1):
+        want = x.shape[1] - 1 - best(x[:, ::-1], axis=1) if last else best(x, axis=1)
+        model = model_of(f"(float[n,m] x) => (int64[n] y) {{ y = {operator}<axis=1, keepdims=0, select_last_index={last}>(x) }}")
+        np.testing.assert_array_equal(run(tmp_path, model, x=x)[0], want)

@@ -150,6 +150,8 @@ def matmul_integer(g):
 def conv_integer(g):
     dtypes = g.of(U8, I8), g.of(U8, I8)
     image, weights, attributes = convolution(g)
+    if len(image) == 5 and "auto_pad" in attributes:
+        raise Reject("the reference's sizes are those of no padding mode")
     points = [zero_point(g, dtype) if g.flag() else None for dtype in dtypes]
     g.node("ConvInteger", [g.tensor(dtypes[0], image), g.weights(dtypes[1], weights), *points], **attributes)
 
