@@ -63,7 +63,7 @@ private:
   func::FuncOp entry;
   OpBuilder b;
   Location loc;
-  UnrealizedConversionCastOp marker;
+  rt::ResultShapesOp marker;
   SmallVector<Buffer> buffers;
   int64_t fixedBytes = 0, slotCount = 0;
 };
@@ -244,13 +244,13 @@ LogicalResult EntryPlanner::emitSizes() {
     LLVM::StoreOp::create(top, loc, integer, address);
   };
   size_t dynamic = 0;
-  for (Attribute shape : marker->getAttrOfType<ArrayAttr>("mlc.shapes"))
-    for (int64_t size : cast<DenseI64ArrayAttr>(shape).asArrayRef()) {
+  for (auto shape : marker.getShapes().getAsRange<DenseI64ArrayAttr>())
+    for (int64_t size : shape.asArrayRef()) {
       if (!ShapedType::isDynamic(size)) {
         store(arith::ConstantIndexOp::create(top, loc, size));
         continue;
       }
-      Value value = marker.getOperand(dynamic++);
+      Value value = marker.getSizes()[dynamic++];
       SizeBounds::Interval interval = bounds.of(value);
       if (!interval.upper)
         return emitError(value.getLoc()) << "the size of a result" << kUnbounded;
@@ -271,9 +271,8 @@ LogicalResult EntryPlanner::emitSizes() {
 
 LogicalResult EntryPlanner::run() {
   Block &body = entry.getBody().front();
-  for (auto op : entry.getOps<UnrealizedConversionCastOp>())
-    if (op->hasAttr("mlc.shapes"))
-      marker = op;
+  for (auto op : entry.getOps<rt::ResultShapesOp>())
+    marker = op;
   findBuffers();
   placeStatic();
   assignSlots();

@@ -236,13 +236,11 @@ LogicalResult EntryOutliner::run() {
   if (failed(sizes))
     return failure();
 
-  // The dynamic sizes of the results, for @main_sizes; PlanMemory takes the op away.
   SmallVector<Attribute> shapes;
   for (Value value : body.getTerminator()->getOperands())
     if (auto type = dyn_cast<RankedTensorType>(value.getType()))
       shapes.push_back(b.getDenseI64ArrayAttr(type.getShape()));
-  auto marker = UnrealizedConversionCastOp::create(b, loc, TypeRange{b.getNoneType()}, *sizes);
-  marker->setAttr("mlc.shapes", b.getArrayAttr(shapes));
+  rt::ResultShapesOp::create(b, loc, b.getArrayAttr(shapes), *sizes);
   Value ok = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(0));
   func::ReturnOp::create(b, loc, ok);
   source.erase();

@@ -26,6 +26,15 @@ LogicalResult mlc::rt::BufferOp::verify() {
   return success();
 }
 
+LogicalResult mlc::rt::ResultShapesOp::verify() {
+  size_t open = 0;
+  for (auto shape : getShapes().getAsRange<DenseI64ArrayAttr>())
+    open += llvm::count(shape.asArrayRef(), ShapedType::kDynamic);
+  if (open != getSizes().size())
+    return emitOpError("needs one size for each of ") << open << " open dimensions";
+  return success();
+}
+
 LogicalResult mlc::rt::ParallelForOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto task = symbols.lookupNearestSymbolFrom<func::FuncOp>(*this, getTaskAttr());
   if (!task)

@@ -71,6 +71,20 @@ def Rt_BoundedSizeOp : Rt_Op<"bounded_size", []> {
   let assemblyFormat = "$call `,` $size `,` $max $message attr-dict `:` type($call)";
 }
 
+def Rt_ResultShapesOp : Rt_Op<"result_shapes", []> {
+  let summary = "The shapes of an entry's results, for the function that tells them before a run; PlanMemory takes the op away";
+  let description = [{
+    One list for each result; `sizes` are those that the lists leave open, in order.
+
+    ```mlir
+    rt.result_shapes [array<i64: -9223372036854775808, 4>] sizes(%n)
+    ```
+  }];
+  let arguments = (ins TypedArrayAttrBase<DenseI64ArrayAttr, "shapes">:$shapes, Variadic<Index>:$sizes);
+  let assemblyFormat = "$shapes `sizes` `(` $sizes `)` attr-dict";
+  let hasVerifier = 1;
+}
+
 def Rt_ResultSizeOp : Rt_Op<"result_size", []> {
   let summary = "Tells the size of a result that only this run knows: mlc_call.result_sizes[position] = size";
   let arguments = (ins LLVM_AnyPointer:$call, I64Attr:$position, Index:$size);

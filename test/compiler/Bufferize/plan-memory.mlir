@@ -103,7 +103,7 @@ module {
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %c0{{.*}} memref<16xf32>
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %[[SLOT:c64.*]] sizes(%{{.*}}) {{.*}} memref<?x4xf32>
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %[[SLOT]] sizes(%{{.*}}) {{.*}} memref<?x8xf32>
-// CHECK-NOT:     mlc.shapes
+// CHECK-NOT:     rt.result_shapes
 module {
   func.func private @s(memref<16xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
   func.func private @k(memref<?x4xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
@@ -116,7 +116,7 @@ module {
     call @k(%a, %call) : (memref<?x4xf32>, !llvm.ptr) -> ()
     %b = memref.alloc(%n) : memref<?x8xf32>
     call @l(%b, %call) : (memref<?x8xf32>, !llvm.ptr) -> ()
-    %sizes = builtin.unrealized_conversion_cast %n : index to none {mlc.shapes = [array<i64: -9223372036854775808, 4>]}
+    rt.result_shapes [array<i64: -9223372036854775808, 4>] sizes(%n)
     %zero = arith.constant 0 : i32
     return %zero : i32
   }
@@ -138,7 +138,7 @@ module {
     %five = arith.constant 5 : index
     %fits = arith.cmpi sge, %n, %five : index
     rt.check %call, %fits, "too small: %d and %d" (%n, %five) : !llvm.ptr
-    %sizes = builtin.unrealized_conversion_cast %n : index to none {mlc.shapes = [array<i64: -9223372036854775808>]}
+    rt.result_shapes [array<i64: -9223372036854775808>] sizes(%n)
     %zero = arith.constant 0 : i32
     return %zero : i32
   }
@@ -192,7 +192,7 @@ module {
     %rest = arith.subi %max, %size : index
     %b = memref.alloc(%rest) : memref<?xf32>
     call @k(%b, %call) : (memref<?xf32>, !llvm.ptr) -> ()
-    %marker = builtin.unrealized_conversion_cast %size : index to none {mlc.shapes = [array<i64: -9223372036854775808>]}
+    rt.result_shapes [array<i64: -9223372036854775808>] sizes(%size)
     %zero = arith.constant 0 : i32
     return %zero : i32
   }

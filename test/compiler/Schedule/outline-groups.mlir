@@ -144,7 +144,7 @@ func.func @returned(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<
 // CHECK-LABEL: func.func @main(
 // CHECK:         %[[N:.*]] = rt.dim %{{.*}}[0]
 // CHECK:         rt.buffer %{{.*}} "input"[0] sizes(%[[N]])
-// CHECK:         builtin.unrealized_conversion_cast %{{.*}} : index to none {mlc.shapes = [array<i64: -9223372036854775808, 64>]}
+// CHECK:         rt.result_shapes [array<i64: -9223372036854775808, 64>] sizes(%{{.*}})
 func.func @main(%x: tensor<?x64xf32> {onnx.dims = ["n", ""], onnx.name = "x"}) -> (tensor<?x64xf32>, index) {
   %c0 = arith.constant 0 : index
   %zero = arith.constant 0.0 : f32
