@@ -84,7 +84,7 @@ def AddTraining : Pass<"add-training", "::mlir::ModuleOp"> {
     Option<"epsilon", "epsilon", "double", "1e-8", "of adam">,
     ListOption<"trainable", "trainable", "std::string", "name patterns; none: every floating-point initializer">
   ];
-  let dependentDialects = ["::mlc::core::CoreDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
+  let dependentDialects = ["::mlc::core::CoreDialect", "::mlc::rt::RtDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
 }
 
 def ChannelsLast : Pass<"channels-last", "::mlir::ModuleOp"> {

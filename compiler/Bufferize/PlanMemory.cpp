@@ -6,10 +6,9 @@
 // counts with its upper bound (SizeBounds.h).
 #include "compiler/Bufferize/SizeBounds.h"
 #include "compiler/Bufferize/SizeOverflow.h"
-#include "compiler/Emit/Artifact.h"
 #include "compiler/Passes.h"
 #include "compiler/Schedule/Kernels.h"
-#include "dialects/rt/Rt.h"
+#include "dialects/rt/Program.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -47,8 +46,7 @@ public:
   LogicalResult run();
   /// Bytes of the arena when no size is dynamic.
   std::optional<int64_t> staticBytes;
-  /// The results' sizes that only the run knows: position among all sizes, then the bound if it is constant, else -1.
-  SmallVector<int64_t> dataSizes;
+  SmallVector<rt::DataSize> dataSizes;
 
 private:
   void findBuffers();
@@ -256,7 +254,7 @@ LogicalResult EntryPlanner::emitSizes() {
         return emitError(value.getLoc()) << "the size of a result" << kUnbounded;
       if (!interval.isExact()) {
         int64_t at = position - 1; // the arena's size comes first
-        dataSizes.append({at, getConstantIntValue(interval.upper).value_or(-1)});
+        dataSizes.push_back({at, getConstantIntValue(interval.upper).value_or(-1)});
         OpBuilder end(marker);
         rt::ResultSizeOp::create(end, loc, entry.getArgument(0), at, value);
       }
@@ -306,28 +304,24 @@ LogicalResult EntryPlanner::run() {
 struct PlanMemory : mlc::impl::PlanMemoryBase<PlanMemory> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    Builder b(&getContext());
     for (auto entry : llvm::make_early_inc_range(module.getOps<func::FuncOp>())) {
       if (entry.isExternal() || kernelKind(entry) != "" || entry.getName().ends_with("_sizes"))
         continue;
       EntryPlanner planner(entry);
       if (failed(planner.run()))
         return signalPassFailure();
-      bool isTraining = entry.getName() == "train_step";
       if (planner.staticBytes)
-        module->setAttr(isTraining ? kTrainArenaBytesAttr : kArenaBytesAttr, b.getI64IntegerAttr(*planner.staticBytes));
+        rt::setArenaBytes(entry, *planner.staticBytes);
       if (!planner.dataSizes.empty())
-        module->setAttr(isTraining ? kTrainDataSizesAttr : kDataSizesAttr, b.getDenseI64ArrayAttr(planner.dataSizes));
+        rt::setDataSizes(entry, planner.dataSizes);
     }
     placeConstants(module);
   }
 
   /// Offsets of weights (those that are used, in order) and of state.
   void placeConstants(ModuleOp module) {
-    Builder b(&getContext());
-    auto weights = module->getAttrOfType<ArrayAttr>(kWeightsAttr);
-    auto state = module->getAttrOfType<ArrayAttr>(kStateAttr);
-    SmallVector<SmallVector<rt::BufferOp>> uses(weights ? weights.size() : 0);
+    SmallVector<rt::WeightAttr> weights = rt::weightsOf(module), placed;
+    SmallVector<SmallVector<rt::BufferOp>> uses(weights.size());
     SmallVector<rt::BufferOp> stateUses;
     module.walk([&](rt::BufferOp op) {
       if (op.getSpace() == "weights")
@@ -339,58 +333,35 @@ struct PlanMemory : mlc::impl::PlanMemoryBase<PlanMemory> {
       OpBuilder builder(op);
       op.getOffsetMutable().assign(arith::ConstantIndexOp::create(builder, op.getLoc(), offset));
     };
-    int64_t end = 0;
-    SmallVector<Attribute> placed;
-    auto place = [&](DictionaryAttr weight, int64_t bytes) {
-      int64_t offset = llvm::alignTo(end, kAlignment);
-      end = offset + bytes;
-      SmallVector<NamedAttribute> fields(weight.begin(), weight.end());
-      fields.push_back(b.getNamedAttr("offset", b.getI64IntegerAttr(offset)));
-      placed.push_back(b.getDictionaryAttr(fields));
+    auto bytesOf = [](ShapedType type) { return type.getNumElements() * elementBytes(type.getElementType()); };
+    int64_t weightsEnd = 0;
+    auto place = [&](ElementsAttr value) {
+      int64_t offset = llvm::alignTo(weightsEnd, kAlignment);
+      weightsEnd = offset + bytesOf(value.getShapedType());
+      placed.push_back(rt::WeightAttr::get(&getContext(), value, offset));
       return offset;
     };
-    auto bytesOf = [](DictionaryAttr weight) {
-      auto type = cast<ShapedType>(weight.get("type") ? cast<TypeAttr>(weight.get("type")).getValue()
-                                                      : cast<ElementsAttr>(weight.get("value")).getType());
-      return type.getNumElements() * elementBytes(type.getElementType());
-    };
-    for (auto [number, ops] : llvm::enumerate(uses)) {
+    for (auto [weight, ops] : llvm::zip_equal(weights, uses)) {
       if (ops.empty())
         continue;
-      auto weight = cast<DictionaryAttr>(weights[number]);
-      int64_t offset = place(weight, bytesOf(weight));
+      int64_t offset = place(weight.getValue());
       for (rt::BufferOp op : ops)
         setOffset(op, offset);
     }
     int64_t stateEnd = 0;
-    SmallVector<Attribute> slots;
-    SmallVector<int64_t> slotOffsets;
-    if (state)
-      for (auto slot : state.getAsRange<DictionaryAttr>()) {
-        auto type = cast<ShapedType>(cast<TypeAttr>(slot.get("type")).getValue());
-        int64_t offset = llvm::alignTo(stateEnd, kAlignment);
-        stateEnd = offset + type.getNumElements() * elementBytes(type.getElementType());
-        slotOffsets.push_back(offset);
-        int64_t initial = -1;
-        if (Attribute value = slot.get("value"))
-          initial = place(b.getDictionaryAttr(b.getNamedAttr("value", value)),
-                          bytesOf(b.getDictionaryAttr(b.getNamedAttr("value", value))));
-        SmallVector<NamedAttribute> fields;
-        for (NamedAttribute field : slot)
-          if (field.getName() != "value")
-            fields.push_back(field);
-        fields.push_back(b.getNamedAttr("offset", b.getI64IntegerAttr(offset)));
-        fields.push_back(b.getNamedAttr("weights_offset", b.getI64IntegerAttr(initial)));
-        slots.push_back(b.getDictionaryAttr(fields));
-      }
-    for (rt::BufferOp op : stateUses)
-      setOffset(op, slotOffsets[op.getPosition()]);
-    module->setAttr(kWeightsAttr, b.getArrayAttr(placed));
-    module->setAttr(kWeightsBytesAttr, b.getI64IntegerAttr(end));
-    if (state) {
-      module->setAttr(kStateAttr, b.getArrayAttr(slots));
-      module->setAttr(kStateBytesAttr, b.getI64IntegerAttr(stateEnd));
+    SmallVector<rt::SlotAttr> state = rt::stateOf(module);
+    for (rt::SlotAttr &slot : state) {
+      int64_t offset = llvm::alignTo(stateEnd, kAlignment), initial = slot.getValue() ? place(slot.getValue()) : -1;
+      stateEnd = offset + bytesOf(slot.getType());
+      slot = rt::SlotAttr::get(&getContext(), slot.getName(), slot.getType(), slot.getParameter(), ElementsAttr(),
+                               offset, initial);
     }
+    for (rt::BufferOp op : stateUses)
+      setOffset(op, state[op.getPosition()].getOffset());
+    rt::setWeights(module, placed);
+    if (!state.empty())
+      rt::setState(module, state);
+    rt::setBytes(module, weightsEnd, stateEnd);
   }
 };
 

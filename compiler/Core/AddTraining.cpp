@@ -1,9 +1,9 @@
 // AddTraining: from an inference model to one with a training step (see Passes.td).
 #include "compiler/Core/Differentiate.h"
 #include "compiler/Core/Optimizer.h"
-#include "compiler/Emit/Artifact.h"
 #include "compiler/Passes.h"
 #include "dialects/onnx/Signature.h"
+#include "dialects/rt/Program.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "llvm/Support/GlobPattern.h"
@@ -182,16 +182,14 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
     step.setAllResultAttrs(ArrayRef<DictionaryAttr>(resultAttributes));
 
     // The state: parameters with their initial values, then slots.
-    SmallVector<Attribute> state;
+    SmallVector<rt::SlotAttr> state;
     for (auto &[name, value] : *parameters)
-      state.push_back(builder.getDictionaryAttr({builder.getNamedAttr("name", builder.getStringAttr(name)),
-                                                 builder.getNamedAttr("type", TypeAttr::get(value.getType())),
-                                                 builder.getNamedAttr("value", value),
-                                                 builder.getNamedAttr("parameter", builder.getUnitAttr())}));
+      state.push_back(rt::SlotAttr::get(&getContext(), name, cast<RankedTensorType>(value.getType()),
+                                        /*parameter=*/true, value, /*offset=*/-1, /*weights_offset=*/-1));
     for (const Slot &slot : slots)
-      state.push_back(builder.getDictionaryAttr({builder.getNamedAttr("name", builder.getStringAttr(slot.name)),
-                                                 builder.getNamedAttr("type", TypeAttr::get(slot.type))}));
-    module->setAttr(kStateAttr, builder.getArrayAttr(state));
+      state.push_back(rt::SlotAttr::get(&getContext(), slot.name, slot.type, /*parameter=*/false, ElementsAttr(),
+                                        /*offset=*/-1, /*weights_offset=*/-1));
+    rt::setState(module, state);
   }
 };
 

@@ -3,6 +3,7 @@
 #include "compiler/Schedule/Kernels.h"
 #include "dialects/core/ElementTypes.h"
 #include "dialects/onnx/Signature.h"
+#include "dialects/rt/Program.h"
 #include "mlc/mlc.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -56,30 +57,6 @@ bool looksLikeMacro(StringRef name) {
                                          (llvm::isUpper(name[1]) || name[1] == '_' || (name.size() > 2 && !hasLower)));
 }
 
-/// Name and symbol of a dynamic dimension; named by its place if the model does not name it.
-std::string symbolName(func::FuncOp function, unsigned argument, unsigned axis) {
-  auto declared = mlc::onnx::Declaration::ofArgument(function, argument);
-  if (StringRef symbol = declared.symbol(axis); !symbol.empty())
-    return symbol.str();
-  return ((declared.name().empty() ? StringRef("input") : declared.name()) + "_dim" + Twine(axis)).str();
-}
-
-void addSymbols(func::FuncOp function, std::vector<std::string> &names) {
-  if (!function)
-    return;
-  for (auto [argument, type] : llvm::enumerate(function.getArgumentTypes()))
-    if (auto shaped = dyn_cast<ShapedType>(type); shaped && shaped.hasRank())
-      for (int64_t axis = 0; axis < shaped.getRank(); ++axis)
-        if (shaped.isDynamicDim(axis))
-          if (std::string name = symbolName(function, argument, axis); !llvm::is_contained(names, name))
-            names.push_back(name);
-}
-
-int32_t indexOf(ArrayRef<std::string> names, StringRef name) {
-  auto at = llvm::find(names, name);
-  return at == names.end() ? -1 : static_cast<int32_t>(at - names.begin());
-}
-
 FailureOr<mlc::ValueInfo> describe(func::FuncOp function, Type type, StringRef name, const Twine &fallbackName) {
   mlc::ValueInfo info;
   info.name = name.empty() ? fallbackName.str() : name.str();
@@ -98,8 +75,8 @@ FailureOr<mlc::ValueInfo> describe(func::FuncOp function, Type type, StringRef n
   return info;
 }
 
-LogicalResult collectValues(func::FuncOp function, ArrayRef<std::string> symbols, std::vector<mlc::ValueInfo> &inputs,
-                            std::vector<mlc::ValueInfo> &outputs) {
+LogicalResult collectValues(func::FuncOp function, const mlc::onnx::Symbols &symbols,
+                            std::vector<mlc::ValueInfo> &inputs, std::vector<mlc::ValueInfo> &outputs) {
   for (auto [number, type] : llvm::enumerate(function.getArgumentTypes())) {
     StringRef name = mlc::onnx::Declaration::ofArgument(function, number).name();
     auto info = describe(function, type, name, "input" + Twine(number));
@@ -107,7 +84,7 @@ LogicalResult collectValues(func::FuncOp function, ArrayRef<std::string> symbols
       return failure();
     for (auto [axis, dim] : llvm::enumerate(info->dims))
       if (dim.value < 0)
-        dim.symbol = indexOf(symbols, symbolName(function, number, axis));
+        dim.symbol = int32_t(symbols.find(function, number, axis));
     inputs.push_back(std::move(*info));
   }
   for (auto [number, type] : llvm::enumerate(function.getResultTypes())) {
@@ -117,24 +94,10 @@ LogicalResult collectValues(func::FuncOp function, ArrayRef<std::string> symbols
       return failure();
     for (auto [axis, dim] : llvm::enumerate(info->dims))
       if (dim.value < 0)
-        dim.symbol = indexOf(symbols, declared.symbol(axis));
+        dim.symbol = int32_t(symbols.find(declared.symbol(axis)));
     outputs.push_back(std::move(*info));
   }
   return success();
-}
-
-std::vector<std::string> strings(Operation *op, StringRef attribute) {
-  std::vector<std::string> values;
-  if (auto list = op->getAttrOfType<ArrayAttr>(attribute))
-    for (auto value : list.getAsRange<StringAttr>())
-      values.push_back(value.str());
-  return values;
-}
-
-std::optional<int64_t> integer(Operation *op, StringRef attribute) {
-  if (auto value = op->getAttrOfType<IntegerAttr>(attribute))
-    return value.getInt();
-  return std::nullopt;
 }
 
 } // namespace
@@ -167,17 +130,6 @@ std::string mlc::signatureOf(const Artifact &artifact) {
         ArrayRef(artifact.trainOutputs), ArrayRef(artifact.params)})
     add(infos);
   return llvm::formatv("{0:x-16}", llvm::xxh3_64bits(StringRef(text))).str();
-}
-
-mlc::DimSymbols mlc::DimSymbols::of(ModuleOp module) {
-  DimSymbols symbols;
-  addSymbols(module.lookupSymbol<func::FuncOp>("main"), symbols.names);
-  addSymbols(module.lookupSymbol<func::FuncOp>("train_step"), symbols.names);
-  return symbols;
-}
-
-int64_t mlc::DimSymbols::find(func::FuncOp function, unsigned argument, unsigned axis) const {
-  return indexOf(names, symbolName(function, argument, axis));
 }
 
 /// The name by which a library finds its file of weights: without a folder if the file is beside it, or an absolute path.
@@ -214,15 +166,16 @@ FailureOr<mlc::Artifact> mlc::collectSignature(ModuleOp module, const CompileOpt
     artifact.weightsFileName = *name;
   }
   artifact.target = options.target;
-  artifact.symbols = DimSymbols::of(module).names;
+  auto symbols = onnx::Symbols::of(module);
+  artifact.symbols = symbols.names;
   auto main = module.lookupSymbol<func::FuncOp>("main");
   if (!main)
     return module.emitError("the module has no @main"), failure();
-  if (failed(collectValues(main, artifact.symbols, artifact.inputs, artifact.outputs)))
+  if (failed(collectValues(main, symbols, artifact.inputs, artifact.outputs)))
     return failure();
   if (auto step = module.lookupSymbol<func::FuncOp>("train_step")) {
     artifact.trainable = true;
-    if (failed(collectValues(step, artifact.symbols, artifact.trainInputs, artifact.trainOutputs)))
+    if (failed(collectValues(step, symbols, artifact.trainInputs, artifact.trainOutputs)))
       return failure();
   }
   return artifact;
@@ -237,10 +190,10 @@ void mlc::collectKernels(ModuleOp module, Artifact &artifact) {
 }
 
 void mlc::collectDevice(ModuleOp module, Artifact &artifact) {
-  artifact.deviceImages = strings(module, kDeviceImagesAttr);
-  artifact.deviceKernels = strings(module, kDeviceKernelsAttr);
-  if (auto arch = module->getAttrOfType<StringAttr>(kDeviceArchAttr))
-    artifact.deviceArch = arch.str();
+  rt::DeviceCode code = rt::deviceCode(module);
+  artifact.deviceImages.assign(code.images.begin(), code.images.end());
+  artifact.deviceKernels.assign(code.kernels.begin(), code.kernels.end());
+  artifact.deviceArch = code.arch.str();
 }
 
 bool mlc::Artifact::hasBoundedOutputs() const {
@@ -251,59 +204,46 @@ bool mlc::Artifact::hasBoundedOutputs() const {
 }
 
 /// Marks the sizes of results that only a run knows; a symbol that the model declares for one is none of its dimensions.
-static void markBounded(ModuleOp module, StringRef attribute, std::vector<mlc::ValueInfo> &outputs) {
-  auto pairs = module->getAttrOfType<DenseI64ArrayAttr>(attribute);
-  if (!pairs)
-    return;
+static void markBounded(func::FuncOp entry, std::vector<mlc::ValueInfo> &outputs) {
   SmallVector<mlc::DimInfo *> dims;
   for (mlc::ValueInfo &output : outputs)
     for (mlc::DimInfo &dim : output.dims)
       dims.push_back(&dim);
-  for (int64_t i = 0; i < pairs.size(); i += 2)
-    *dims[pairs[i]] = {-1, -1, true, pairs[i + 1]};
+  for (mlc::rt::DataSize size : mlc::rt::dataSizes(entry))
+    *dims[size.position] = {-1, -1, true, size.bound};
 }
 
 LogicalResult mlc::collectMemory(ModuleOp module, Artifact &artifact) {
-  artifact.weightsBytes = integer(module, kWeightsBytesAttr).value_or(0);
-  artifact.stateBytes = integer(module, kStateBytesAttr).value_or(0);
-  artifact.arenaBytes = integer(module, kArenaBytesAttr);
-  artifact.trainArenaBytes = integer(module, kTrainArenaBytesAttr);
-  markBounded(module, kDataSizesAttr, artifact.outputs);
-  markBounded(module, kTrainDataSizesAttr, artifact.trainOutputs);
+  artifact.weightsBytes = rt::weightsBytes(module);
+  artifact.stateBytes = rt::stateBytes(module);
+  if (auto main = module.lookupSymbol<func::FuncOp>("main")) {
+    artifact.arenaBytes = rt::arenaBytes(main);
+    markBounded(main, artifact.outputs);
+  }
+  if (auto step = module.lookupSymbol<func::FuncOp>("train_step")) {
+    artifact.trainArenaBytes = rt::arenaBytes(step);
+    markBounded(step, artifact.trainOutputs);
+  }
   constexpr int64_t repeatedBytesMax = int64_t(1) << 30;
   int64_t repeatedBytes = 0;
-  if (auto list = module->getAttrOfType<ArrayAttr>(kWeightsAttr))
-    for (auto entry : list.getAsRange<DictionaryAttr>()) {
-      auto offset = entry.getAs<IntegerAttr>("offset");
-      auto value = entry.getAs<ElementsAttr>("value");
-      if (!offset || !value)
-        return module.emitError() << kWeightsAttr << ": an entry lacks offset or value";
-      // A file says "10^12 zeros" in a few bytes; the library holds them all.
-      if (auto splat = dyn_cast<SplatElementsAttr>(value))
-        repeatedBytes += splat.getNumElements() * std::max(8u, splat.getElementType().getIntOrFloatBitWidth()) / 8;
-      if (repeatedBytes > repeatedBytesMax)
-        return module.emitError() << "constants of one repeated value take more than " << repeatedBytesMax << " bytes";
-      artifact.weights.push_back({offset.getInt(), value});
-    }
-  if (auto list = module->getAttrOfType<ArrayAttr>(kStateAttr))
-    for (auto entry : list.getAsRange<DictionaryAttr>()) {
-      auto name = entry.getAs<StringAttr>("name");
-      auto type = entry.getAs<TypeAttr>("type");
-      auto shaped = type ? dyn_cast<RankedTensorType>(type.getValue()) : RankedTensorType();
-      auto offset = entry.getAs<IntegerAttr>("offset"), weightsOffset = entry.getAs<IntegerAttr>("weights_offset");
-      if (!name || !shaped || !shaped.hasStaticShape() || !dtypeOf(shaped.getElementType()) || !offset ||
-          !weightsOffset)
-        return module.emitError() << kStateAttr << ": an entry lacks name, type, offset or weights_offset";
-      int64_t bytes = shaped.getNumElements() * llvm::divideCeil(shaped.getElementTypeBitWidth(), 8);
-      artifact.state.push_back({name.str(), offset.getInt(), bytes, weightsOffset.getInt()});
-      if (!entry.get("parameter"))
-        continue;
-      if (artifact.params.size() + 1 != artifact.state.size())
-        return module.emitError() << kStateAttr << ": parameters must come before optimizer slots";
-      ValueInfo info{name.str(), dtypeOf(shaped.getElementType()), {}};
-      for (int64_t size : shaped.getShape())
-        info.dims.push_back({size, -1});
-      artifact.params.push_back(std::move(info));
-    }
+  for (rt::WeightAttr weight : rt::weightsOf(module)) {
+    // A file says "10^12 zeros" in a few bytes; the library holds them all.
+    if (auto splat = dyn_cast<SplatElementsAttr>(weight.getValue()))
+      repeatedBytes += splat.getNumElements() * std::max(8u, splat.getElementType().getIntOrFloatBitWidth()) / 8;
+    if (repeatedBytes > repeatedBytesMax)
+      return module.emitError() << "constants of one repeated value take more than " << repeatedBytesMax << " bytes";
+    artifact.weights.push_back({weight.getOffset(), weight.getValue()});
+  }
+  for (rt::SlotAttr slot : rt::stateOf(module)) {
+    RankedTensorType type = slot.getType();
+    int64_t bytes = type.getNumElements() * llvm::divideCeil(type.getElementTypeBitWidth(), 8);
+    artifact.state.push_back({slot.getName().str(), slot.getOffset(), bytes, slot.getWeightsOffset()});
+    if (!slot.getParameter())
+      continue;
+    ValueInfo info{slot.getName().str(), dtypeOf(type.getElementType()), {}};
+    for (int64_t size : type.getShape())
+      info.dims.push_back({size, -1});
+    artifact.params.push_back(std::move(info));
+  }
   return success();
 }

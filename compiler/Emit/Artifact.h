@@ -1,5 +1,5 @@
 // Artifact: everything that a compiled library says about itself, as plain data. The signature is collected while @main and
-// @train_step still are functions on tensors; weights, state and GPU code are collected from the lowered module's attributes.
+// @train_step still are functions on tensors; weights, state and GPU code are collected from what the passes have written (dialects/rt/Program.h).
 #ifndef MLC_COMPILER_EMIT_ARTIFACT_H
 #define MLC_COMPILER_EMIT_ARTIFACT_H
 #include "compiler/Compile.h"
@@ -9,35 +9,8 @@
 
 namespace mlc {
 
-// Attributes of the lowered module that collectMemory and collectDevice read. OutlineGroups, PlanMemory and Gpu/ write them.
-//   mlc.weights       = [{offset = 0 : i64, value = dense_resource<...> : tensor<...>}, ...]   sorted by offset, 64-byte aligned
-//   mlc.weights_bytes = N : i64
-//   mlc.state         = [{name = "w", type = tensor<...>, offset = 0 : i64, weights_offset = 0 : i64 (-1: zeros), parameter}, ...]
-//                       parameters (unit attribute `parameter`) first, then optimizer slots
-//   mlc.state_bytes   = N : i64
-//   mlc.arena_bytes   = N : i64, mlc.train_arena_bytes = N : i64   optional: constants known when no size is dynamic
-//   mlc.data_sizes    = array<i64: ...>, mlc.train_data_sizes          optional: pairs (position among the results' sizes, constant bound or -1)
-//   mlc.device_images = ["<ptx>", ...], mlc.device_kernels = ["kernel_0", ...], mlc.device_arch = "sm_80"   on the GPU
-inline constexpr llvm::StringLiteral kWeightsAttr = "mlc.weights", kWeightsBytesAttr = "mlc.weights_bytes",
-                                     kStateAttr = "mlc.state", kStateBytesAttr = "mlc.state_bytes",
-                                     kArenaBytesAttr = "mlc.arena_bytes",
-                                     kTrainArenaBytesAttr = "mlc.train_arena_bytes", kDataSizesAttr = "mlc.data_sizes",
-                                     kTrainDataSizesAttr = "mlc.train_data_sizes",
-                                     kDeviceImagesAttr = "mlc.device_images", kDeviceKernelsAttr = "mlc.device_kernels",
-                                     kDeviceArchAttr = "mlc.device_arch";
-
 /// Where a library has its manifest, ended by a zero.
 inline constexpr llvm::StringLiteral kManifestSection = ".mlc_manifest";
-
-/// The symbolic dimensions of a model, in the order of mlc_call.dims: first occurrence over the arguments of @main, then of
-/// @train_step. A dynamic dimension without a name is a symbol of its own, called `<input>_dim<axis>`.
-struct DimSymbols {
-  std::vector<std::string> names;
-
-  static DimSymbols of(mlir::ModuleOp module);
-  /// The symbol of a dynamic dimension of an argument.
-  int64_t find(mlir::func::FuncOp function, unsigned argument, unsigned axis) const;
-};
 
 struct DimInfo {
   int64_t value = -1;     // >= 0: the size
@@ -110,10 +83,10 @@ mlir::FailureOr<Artifact> collectSignature(mlir::ModuleOp module, const CompileO
 /// Kernels with their kinds and the number of their calls. `module` has been outlined, but its kernels are not yet lowered.
 void collectKernels(mlir::ModuleOp module, Artifact &artifact);
 
-/// Weights, state and arena sizes, from the attributes above.
+/// Weights, state and arena sizes (dialects/rt/Program.h).
 mlir::LogicalResult collectMemory(mlir::ModuleOp module, Artifact &artifact);
 
-/// GPU code, from the attributes above.
+/// GPU code (dialects/rt/Program.h).
 void collectDevice(mlir::ModuleOp module, Artifact &artifact);
 
 } // namespace mlc

@@ -1,8 +1,8 @@
 // emitPtx (Gpu.h): the device module to LLVM IR, through LLVM's pipeline for NVPTX, to PTX text. Done here and not by upstream's
 // gpu-module-to-binary, which drops what it cannot link without a word (research/gpu-ptx).
-#include "compiler/Emit/Artifact.h"
 #include "compiler/Emit/Optimize.h"
 #include "compiler/Gpu/Gpu.h"
+#include "dialects/rt/Program.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/IntrinsicsNVPTX.h"
@@ -135,10 +135,8 @@ mlir::LogicalResult mlc::emitPtx(mlir::ModuleOp module, StringRef arch) {
       return module.emitError() << one->name << ": " << toString(text.takeError());
     texts.push_back(std::move(*text));
   }
-  mlir::Builder b(module.getContext());
   SmallVector<StringRef> images(texts.begin(), texts.end());
-  module->setAttr(kDeviceImagesAttr, b.getStrArrayAttr(images));
-  module->setAttr(kDeviceArchAttr, b.getStringAttr(arch));
+  rt::setDeviceImages(module, images, arch);
   device.erase();
   return mlir::success();
 }

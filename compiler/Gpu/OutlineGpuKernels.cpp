@@ -1,11 +1,10 @@
 // OutlineGpuKernels: a thread for every iteration of a kernel's scf.forall. The forall's body becomes a device function, the
 // forall itself a launch; what remains of the kernel's function is host code that computes sizes. Device memory is touched on the
 // device only: kernels without a forall, and single stores of entries, are launched as one thread.
-#include "compiler/Emit/Artifact.h"
 #include "compiler/Gpu/Gpu.h"
 #include "compiler/Passes.h"
 #include "compiler/Schedule/Kernels.h"
-#include "dialects/rt/Rt.h"
+#include "dialects/rt/Program.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -44,7 +43,7 @@ public:
   LogicalResult outlineKernel(func::FuncOp kernel);
   LogicalResult outlineEntry(func::FuncOp entry);
 
-  void finish() { module->setAttr(mlc::kDeviceKernelsAttr, ArrayAttr::get(module.getContext(), names)); }
+  void finish() { mlc::rt::setDeviceKernels(module, names); }
 
 private:
   struct Captured {
@@ -57,7 +56,7 @@ private:
 
   ModuleOp module, device;
   SymbolTable symbols;
-  SmallVector<Attribute> names;
+  SmallVector<StringRef> names; // of the kernels, by number
 };
 
 /// Constants, and values that no parameter can hold, are computed again on the device.
@@ -121,7 +120,7 @@ LogicalResult Outliner::launch(scf::ForallOp forall, Value call, StringRef name)
   auto function = func::FuncOp::create(loc, name, b.getFunctionType(TypeRange(ValueRange(captured.parameters)), {}));
   symbols.insert(function); // makes the name unique
   int64_t number = names.size();
-  names.push_back(function.getSymNameAttr());
+  names.push_back(function.getSymName());
 
   Block *entry = function.addEntryBlock();
   OpBuilder d = OpBuilder::atBlockEnd(entry);

@@ -7,8 +7,9 @@
 // makes functions and calls, OutlineControl.cpp loops and branches, OutlineGroups.cpp brings them into order.
 #ifndef MLC_COMPILER_SCHEDULE_ENTRYOUTLINER_H
 #define MLC_COMPILER_SCHEDULE_ENTRYOUTLINER_H
-#include "compiler/Emit/Artifact.h"
 #include "dialects/core/Core.h"
+#include "dialects/onnx/Signature.h"
+#include "dialects/rt/Program.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "llvm/ADT/SetVector.h"
@@ -32,17 +33,17 @@ using mlir::Value;
 struct Outlined {
   mlir::ModuleOp module;
   llvm::StringMap<mlir::func::FuncOp> kernels;
-  SmallVector<Attribute> weights; // the values, by number
+  SmallVector<mlir::ElementsAttr> weights; // by number
   DenseMap<Attribute, int64_t> weightNumber;
   SmallVector<std::pair<mlir::StringAttr, RankedTensorType>>
-      state; // declared by mlc.state before this pass, or in order of occurrence
+      state; // declared by rt::stateOf before this pass, or in order of occurrence
   llvm::StringMap<int64_t> stateNumber;
-  DimSymbols symbols;
+  onnx::Symbols symbols;
 
   bool onDevice; // the host cannot read what kernels compute
 
   Outlined(mlir::ModuleOp module, bool onDevice)
-      : module(module), symbols(DimSymbols::of(module)), onDevice(onDevice) {}
+      : module(module), symbols(onnx::Symbols::of(module)), onDevice(onDevice) {}
 };
 
 /// A private function on the operands' types and %call.

@@ -344,7 +344,7 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
     return buffer("input", argument.getArgNumber(), type, sizes);
   }
   Operation *definition = tensor.getDefiningOp();
-  auto constant = [&](Attribute value) {
+  auto constant = [&](ElementsAttr value) {
     auto [it, fresh] = all.weightNumber.try_emplace(value, all.weights.size());
     if (fresh)
       all.weights.push_back(value);
@@ -353,7 +353,7 @@ FailureOr<Value> EntryOutliner::makeMemory(Value tensor) {
   if (auto op = dyn_cast<core::ConstantOp>(definition))
     return constant(op.getValue());
   if (auto op = dyn_cast<arith::ConstantOp>(definition))
-    return constant(op.getValue());
+    return constant(cast<ElementsAttr>(op.getValue()));
   if (auto op = dyn_cast<core::ParameterOp>(definition)) {
     auto it = all.stateNumber.find(op.getName());
     if (it == all.stateNumber.end())

@@ -255,9 +255,8 @@ struct OutlineGroups : mlc::impl::OutlineGroupsBase<OutlineGroups> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     Outlined all(module, onDevice);
-    if (auto state = module->getAttrOfType<ArrayAttr>(kStateAttr))
-      for (auto [number, slot] : llvm::enumerate(state.getAsRange<DictionaryAttr>()))
-        all.stateNumber[cast<StringAttr>(slot.get("name")).getValue()] = number;
+    for (auto [number, slot] : llvm::enumerate(rt::stateOf(module)))
+      all.stateNumber[slot.getName()] = number;
     SmallVector<func::FuncOp> entries;
     for (auto function : module.getOps<func::FuncOp>())
       if (!function.isExternal() && kernelKind(function) == "")
@@ -265,11 +264,9 @@ struct OutlineGroups : mlc::impl::OutlineGroupsBase<OutlineGroups> {
     for (func::FuncOp entry : entries)
       if (failed(EntryOutliner(all, entry).run()))
         return signalPassFailure();
-    Builder b(&getContext());
-    SmallVector<Attribute> weights;
-    for (Attribute value : all.weights)
-      weights.push_back(b.getDictionaryAttr(b.getNamedAttr("value", value)));
-    module->setAttr(kWeightsAttr, b.getArrayAttr(weights));
+    rt::setWeights(module, llvm::map_to_vector(all.weights, [&](ElementsAttr value) {
+                     return rt::WeightAttr::get(&getContext(), value, /*offset=*/-1);
+                   }));
   }
 };
 

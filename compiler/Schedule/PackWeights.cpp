@@ -1,9 +1,9 @@
 // PackWeights: constants of contractions in panels (see Passes.td). A panel holds the lanes of one register tile for every step
 // of the reduction, so the inner loop reads memory in order and every vector is whole: 115 against 104 GF/s unpacked. On a GPU,
 // where lanes are threads, one panel holds all lanes: the threads of a warp read side by side, and not from a line each.
-#include "compiler/Emit/Artifact.h"
 #include "compiler/Passes.h"
 #include "compiler/Schedule/Kernels.h"
+#include "dialects/rt/Program.h"
 #include "dialects/rt/Rt.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -39,7 +39,7 @@ ArrayRef<char> rawData(ElementsAttr value) {
 }
 
 /// The weights that a kernel's operand is, whole, in whatever shape; null if it is anything else.
-rt::BufferOp weightsOf(Value operand) {
+rt::BufferOp packable(Value operand) {
   Operation *op = operand.getDefiningOp();
   while (isa_and_nonnull<memref::CollapseShapeOp, memref::ExpandShapeOp>(op))
     op = op->getOperand(0).getDefiningOp();
@@ -92,7 +92,7 @@ ElementsAttr pack(ElementsAttr value, ShapedType source, const Layout &layout, R
 }
 
 struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
-  SmallVector<Attribute> weights;      // dictionaries, as in the module's attribute
+  SmallVector<rt::WeightAttr> weights;
   DenseMap<Attribute, int64_t> packed; // by value, how it was read, order of axes and type
 
   void packOperand(func::FuncOp kernel, ArrayRef<func::CallOp> calls, linalg::GenericOp op, OpOperand &operand,
@@ -109,7 +109,7 @@ struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
     if (!laneAxis || !type.hasStaticShape() || !type.getLayout().isIdentity())
       return;
     unsigned number = argument.getArgNumber();
-    if (!llvm::all_of(calls, [&](func::CallOp call) { return bool(weightsOf(call.getOperand(number))); }))
+    if (!llvm::all_of(calls, [&](func::CallOp call) { return bool(packable(call.getOperand(number))); }))
       return;
     if (onePanel)
       width = type.getDimSize(*laneAxis);
@@ -141,14 +141,14 @@ struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
     Builder b(&getContext());
     for (func::CallOp call : calls) {
       Value operand = call.getOperand(number);
-      rt::BufferOp buffer = weightsOf(operand);
-      Attribute value = cast<DictionaryAttr>(weights[buffer.getPosition()]).get("value");
+      rt::BufferOp buffer = packable(operand);
+      ElementsAttr value = weights[buffer.getPosition()].getValue();
       Attribute key = b.getArrayAttr(
           {value, TypeAttr::get(type), b.getDenseI64ArrayAttr(layout.order()), TypeAttr::get(tensorType)});
       auto [it, fresh] = packed.try_emplace(key, weights.size());
       if (fresh)
-        weights.push_back(b.getDictionaryAttr(
-            b.getNamedAttr("value", pack(cast<ElementsAttr>(value), type, layout, tensorType, weights.size()))));
+        weights.push_back(
+            rt::WeightAttr::get(&getContext(), pack(value, type, layout, tensorType, weights.size()), /*offset=*/-1));
       OpBuilder builder(call);
       call.setOperand(number, rt::BufferOp::create(builder, call.getLoc(), memrefType, buffer.getCall(),
                                                    b.getStringAttr("weights"), b.getI64IntegerAttr(it->second), Value(),
@@ -166,10 +166,9 @@ struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    auto list = module->getAttrOfType<ArrayAttr>(kWeightsAttr);
-    if (!list)
+    weights = rt::weightsOf(module);
+    if (weights.empty())
       return;
-    weights.assign(list.begin(), list.end());
     llvm::StringMap<SmallVector<func::CallOp>> calls;
     module.walk([&](func::CallOp call) { calls[call.getCallee()].push_back(call); });
     for (auto kernel : module.getOps<func::FuncOp>()) {
@@ -184,7 +183,7 @@ struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
       for (OpOperand *operand : contraction.getDpsInputOperands())
         packOperand(kernel, calls[kernel.getName()], contraction, *operand, tiling);
     }
-    module->setAttr(kWeightsAttr, ArrayAttr::get(&getContext(), weights));
+    rt::setWeights(module, weights);
   }
 };
 

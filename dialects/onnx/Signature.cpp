@@ -50,4 +50,36 @@ StringRef symbolOf(Value value, int64_t axis) {
   return Declaration::ofArgument(function, argument.getArgNumber()).symbol(axis);
 }
 
+static std::string symbolName(func::FuncOp function, unsigned argument, unsigned axis) {
+  auto declared = Declaration::ofArgument(function, argument);
+  if (StringRef symbol = declared.symbol(axis); !symbol.empty())
+    return symbol.str();
+  return ((declared.name().empty() ? StringRef("input") : declared.name()) + "_dim" + Twine(axis)).str();
+}
+
+Symbols Symbols::of(ModuleOp module) {
+  Symbols symbols;
+  for (StringRef entry : {"main", "train_step"}) {
+    auto function = module.lookupSymbol<func::FuncOp>(entry);
+    if (!function)
+      continue;
+    for (auto [argument, type] : llvm::enumerate(function.getArgumentTypes()))
+      if (auto shaped = dyn_cast<ShapedType>(type); shaped && shaped.hasRank())
+        for (int64_t axis = 0; axis < shaped.getRank(); ++axis)
+          if (shaped.isDynamicDim(axis))
+            if (std::string name = symbolName(function, argument, axis); !llvm::is_contained(symbols.names, name))
+              symbols.names.push_back(name);
+  }
+  return symbols;
+}
+
+int64_t Symbols::find(StringRef name) const {
+  auto at = llvm::find(names, name);
+  return at == names.end() ? -1 : at - names.begin();
+}
+
+int64_t Symbols::find(func::FuncOp function, unsigned argument, unsigned axis) const {
+  return find(symbolName(function, argument, axis));
+}
+
 } // namespace mlc::onnx

@@ -3,6 +3,8 @@
 #ifndef MLC_DIALECTS_ONNX_SIGNATURE_H
 #define MLC_DIALECTS_ONNX_SIGNATURE_H
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include <string>
+#include <vector>
 
 namespace mlc::onnx {
 
@@ -30,6 +32,18 @@ private:
 
 /// The symbol of a dimension of a function's argument; "" of other values.
 llvm::StringRef symbolOf(mlir::Value value, int64_t axis);
+
+/// The symbolic dimensions of a model, in the order of mlc_call.dims: first occurrence over the arguments of @main, then of @train_step. A
+/// dynamic dimension without a name is a symbol of its own, called `<input>_dim<axis>`.
+struct Symbols {
+  std::vector<std::string> names;
+
+  static Symbols of(mlir::ModuleOp module);
+  /// The symbol of a dynamic dimension of an argument.
+  int64_t find(mlir::func::FuncOp function, unsigned argument, unsigned axis) const;
+  /// -1 if there is none of this name.
+  int64_t find(llvm::StringRef name) const;
+};
 
 } // namespace mlc::onnx
 #endif

@@ -2,8 +2,12 @@
 #include "dialects/rt/Rt.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 #include "dialects/rt/RtDialect.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/rt/RtAttributes.cpp.inc"
 #define GET_OP_CLASSES
 #include "dialects/rt/RtOps.cpp.inc"
 
@@ -13,6 +17,10 @@ void mlc::rt::RtDialect::initialize() {
   addOperations<
 #define GET_OP_LIST
 #include "dialects/rt/RtOps.cpp.inc"
+      >();
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "dialects/rt/RtAttributes.cpp.inc"
       >();
 }
 

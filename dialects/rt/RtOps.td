@@ -1,6 +1,7 @@
 //===- RtOps.td - the rt dialect: what becomes a call or a field of the runtime --------------------------------------===//
 #ifndef MLC_RT_OPS
 #define MLC_RT_OPS
+include "mlir/IR/AttrTypeBase.td"
 include "mlir/IR/OpBase.td"
 include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
@@ -11,6 +12,40 @@ def Rt_Dialect : Dialect {
   let cppNamespace = "::mlc::rt";
   let summary = "Calls and structures of the runtime (runtime/include/mlc/abi.h)";
   let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::memref::MemRefDialect"];
+  let useDefaultAttributePrinterParser = 1;
+  let hasOperationAttrVerify = 1;
+}
+
+def Rt_WeightAttr : AttrDef<Rt_Dialect, "Weight"> {
+  let mnemonic = "weight";
+  let summary = "A tensor of the program's weights";
+  let description = [{
+    `offset`: bytes from the begin of the weights; -1 before PlanMemory.
+
+    ```mlir
+    #rt.weight<value = dense<1.0> : tensor<4xf32>, offset = 64>
+    ```
+  }];
+  let parameters = (ins "::mlir::ElementsAttr":$value, DefaultValuedParameter<"int64_t", "-1">:$offset);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Rt_SlotAttr : AttrDef<Rt_Dialect, "Slot"> {
+  let mnemonic = "slot";
+  let summary = "A tensor of the program's state: a parameter that is trained, or what an optimizer keeps beside one";
+  let description = [{
+    `value`: what it is at first, zeros without; PlanMemory moves it into the weights, at `weights_offset` (-1: zeros). `offset`: bytes from
+    the begin of the state; -1 before PlanMemory.
+
+    ```mlir
+    #rt.slot<name = "fc.w", type = tensor<4xf32>, parameter = true, offset = 0, weights_offset = 64>
+    ```
+  }];
+  let parameters = (ins StringRefParameter<"name">:$name, "::mlir::RankedTensorType":$type, DefaultValuedParameter<"bool", "false">:$parameter,
+                        OptionalParameter<"::mlir::ElementsAttr">:$value, DefaultValuedParameter<"int64_t", "-1">:$offset,
+                        DefaultValuedParameter<"int64_t", "-1">:$weights_offset);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
 }
 
 class Rt_Op<string mnemonic, list<Trait> traits = []> : Op<Rt_Dialect, mnemonic, traits>;

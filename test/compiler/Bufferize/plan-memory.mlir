@@ -2,8 +2,8 @@
 // RUN: %mlc-opt %s --split-input-file --plan-memory --verify-diagnostics | FileCheck %s
 
 // a lives until b is made, b until c is made: c takes a's place. 100 bytes are 128, because buffers share no cache line.
-// CHECK-LABEL: module attributes {mlc.arena_bytes = 256 : i64
 // CHECK-LABEL: func.func @main(
+// CHECK-SAME:    attributes {rt.arena_bytes = 256 : i64}
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %c0
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %c128
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %c0
@@ -28,7 +28,8 @@ module {
 // -----
 
 // A buffer lives as long as the last view of it is read.
-// CHECK-LABEL: module attributes {mlc.arena_bytes = 128 : i64
+// CHECK-LABEL: func.func @views(
+// CHECK-SAME:    attributes {rt.arena_bytes = 128 : i64}
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %c0
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %c64
 module {
@@ -49,7 +50,8 @@ module {
 // -----
 
 // The gap with the least waste: of 128 bytes at 0 and 64 at 192, the last buffer (64) takes the second.
-// CHECK-LABEL: module attributes {mlc.arena_bytes = 320 : i64
+// CHECK-LABEL: func.func @best_fit(
+// CHECK-SAME:    attributes {rt.arena_bytes = 320 : i64}
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %c0{{.*}} memref<32xf32>
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %c128{{.*}} memref<16xf32>
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %c192{{.*}} memref<16xf32>
@@ -79,7 +81,7 @@ module {
 // A dynamic buffer gets a slot behind the static ones; a slot is as large as the larger of its tenants. @main_sizes computes the
 // same sum from the symbols alone, -1 if it or a product overflows, and the shapes of the results; no number of bytes is known at
 // compile time.
-// CHECK-NOT:   mlc.arena_bytes
+// CHECK-NOT:   rt.arena_bytes
 // CHECK-LABEL: func.func @main_sizes(
 // CHECK-SAME:    %[[CALL:.*]]: !llvm.ptr, %[[RESULT:.*]]: !llvm.ptr) -> i32
 // CHECK:         %[[N:.*]] = rt.dim %[[CALL]][0]
@@ -167,14 +169,14 @@ module {
 
 // A size that is read from memory counts with its bound, 3 * n, and a difference with it with what it is at most. The size of a result is
 // told by the run.
-// CHECK-LABEL: module attributes {mlc.data_sizes = array<i64: 0, -1>
-// CHECK:       func.func @main_sizes
+// CHECK-LABEL: func.func @main_sizes
 // CHECK:         %[[N:.*]] = rt.dim
 // CHECK:         %[[MAX:.*]] = arith.muli %[[N]], %c3
 // CHECK-NOT:     memref.load
 // CHECK:         %[[BOUND:.*]] = arith.index_cast %[[MAX]]
 // CHECK:         llvm.store %[[BOUND]]
 // CHECK:       func.func @main(
+// CHECK-SAME:    attributes {rt.data_sizes = array<i64: 0, -1>}
 // CHECK:         %[[SIZE:.*]] = rt.bounded_size
 // CHECK:         "arena"[0] at %{{.*}} sizes(%[[SIZE]])
 // CHECK:         rt.result_size %{{.*}}[0], %[[SIZE]]
@@ -216,14 +218,14 @@ module {
 
 // Weights that nothing reads are dropped, the others begin at cache lines. State lies apart; its initial values lie with the weights,
 // and an optimizer's slot has none (-1).
-// CHECK:       mlc.state = [{name = "p", offset = 0 : i64, parameter, type = tensor<4xf32>, weights_offset = 128 : i64},
-// CHECK-SAME:    {name = "p.momentum", offset = 64 : i64, type = tensor<4xf32>, weights_offset = -1 : i64}], mlc.state_bytes = 80 : i64
-// CHECK-SAME:  mlc.weights = [{offset = 0 : i64, value = dense<1.000000e+00> : tensor<17xf32>}, {offset = 128 : i64, value = dense<3.000000e+00> : tensor<4xf32>}], mlc.weights_bytes = 144 : i64
+// CHECK:       rt.state = [#rt.slot<name = "p", type = tensor<4xf32>, parameter = true, offset = 0, weights_offset = 128>,
+// CHECK-SAME:    #rt.slot<name = "p.momentum", type = tensor<4xf32>, offset = 64>], rt.state_bytes = 80 : i64
+// CHECK-SAME:  rt.weights = [#rt.weight<value = dense<1.000000e+00> : tensor<17xf32>, offset = 0>, #rt.weight<value = dense<3.000000e+00> : tensor<4xf32>, offset = 128>], rt.weights_bytes = 144 : i64
 // CHECK-LABEL: func.func @constants
 // CHECK:         rt.buffer %{{.*}} "weights"[1] at %c0
 // CHECK:         rt.buffer %{{.*}} "state"[1] at %c64
-module attributes {mlc.weights = [{value = dense<2.0> : tensor<4xf32>}, {value = dense<1.0> : tensor<17xf32>}],
-    mlc.state = [{name = "p", type = tensor<4xf32>, value = dense<3.0> : tensor<4xf32>, parameter}, {name = "p.momentum", type = tensor<4xf32>}]} {
+module attributes {rt.weights = [#rt.weight<value = dense<2.0> : tensor<4xf32>>, #rt.weight<value = dense<1.0> : tensor<17xf32>>],
+    rt.state = [#rt.slot<name = "p", type = tensor<4xf32>, parameter = true, value = dense<3.0> : tensor<4xf32>>, #rt.slot<name = "p.momentum", type = tensor<4xf32>>]} {
   func.func private @k(memref<17xf32>, memref<4xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
   func.func @constants(%call: !llvm.ptr) -> i32 {
     %w = rt.buffer %call "weights"[1] : !llvm.ptr -> memref<17xf32>

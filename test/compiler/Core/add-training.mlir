@@ -5,7 +5,7 @@
 
 // The initializer becomes a parameter of both functions, and state with its initial value. The target has the output's shape and
 // symbol; w - rate * gradient is assigned; the step returns the loss. Integers are no parameters.
-// CHECK:       module attributes {mlc.state = [{name = "fc.w", parameter, type = tensor<4xf32>, value = dense<1.000000e+00> : tensor<4xf32>}]}
+// CHECK:       module attributes {rt.state = [#rt.slot<name = "fc.w", type = tensor<4xf32>, parameter = true, value = dense<1.000000e+00> : tensor<4xf32>>]}
 // CHECK-LABEL: func.func @main(
 // CHECK:         %[[W:.*]] = core.parameter "fc.w"
 // CHECK:         core.mul %{{.*}}, %{{.*}} : tensor<?x4xf32>
@@ -23,14 +23,14 @@
 // CHECK:         return %[[LOSS]]
 
 // The optimizer's own state follows the parameters; it has no initial value: it begins with zeros.
-// MOMENTUM:       mlc.state = [{name = "fc.w", {{.*}}}, {name = "fc.w.momentum", type = tensor<4xf32>}]
+// MOMENTUM:       rt.state = [#rt.slot<name = "fc.w", {{.*}}>, #rt.slot<name = "fc.w.momentum", type = tensor<4xf32>>]
 // MOMENTUM-LABEL: func.func @train_step(
 // MOMENTUM:         %[[OLD:.*]] = core.parameter "fc.w.momentum"
 // MOMENTUM:         %[[NEW:.*]] = core.add
 // MOMENTUM:         core.assign "fc.w.momentum", %[[NEW]]
 // MOMENTUM:         core.assign "fc.w"
 
-// ADAM:       {name = "optimizer.step", type = tensor<f32>}, {name = "fc.w.exp_avg", {{.*}}}, {name = "fc.w.exp_avg_sq",
+// ADAM:       #rt.slot<name = "optimizer.step", type = tensor<f32>>, #rt.slot<name = "fc.w.exp_avg", {{.*}}>, #rt.slot<name = "fc.w.exp_avg_sq",
 // ADAM-LABEL: func.func @train_step(
 // ADAM-DAG:     core.assign "optimizer.step"
 // ADAM-DAG:     core.assign "fc.w.exp_avg"

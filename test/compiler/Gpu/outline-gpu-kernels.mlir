@@ -2,7 +2,7 @@
 // If this fails, kernels are launched with the wrong number of threads or parameters, or host code touches device memory.
 
 // An iteration is a thread; threads beyond the count do nothing. Sizes stay host code, constants are cloned.
-// CHECK: module attributes {mlc.device_kernels = ["kernel_0"]}
+// CHECK: module attributes {rt.device_kernels = ["kernel_0"]}
 // CHECK-LABEL: func.func private @kernel_0(
 // CHECK-SAME: %[[X:.*]]: memref<?x8xf32>, %[[CALL:.*]]: !llvm.ptr)
 // CHECK: %[[N:.*]] = memref.dim %[[X]]
@@ -30,7 +30,7 @@ func.func private @kernel_0(%x: memref<?x8xf32>, %call: !llvm.ptr) attributes {s
 // -----
 
 // A count that fills its blocks needs no guard, and two foralls are two launches in order.
-// CHECK: mlc.device_kernels = ["twice", "twice_0"]
+// CHECK: rt.device_kernels = ["twice", "twice_0"]
 // CHECK-LABEL: func.func private @twice(
 // CHECK: rt.launch 0({{.*}}) blocks %{{.*}} threads 128
 // CHECK: rt.launch 1({{.*}}) blocks %{{.*}} threads 128

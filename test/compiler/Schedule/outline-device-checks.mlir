@@ -49,7 +49,7 @@ func.func @main(%x: tensor<?xf32> {onnx.dims = ["n"], onnx.name = "x"}) {
 // CHECK:         rt.commit
 // CHECK:         rt.buffer %{{.*}} "state"[0]
 // CHECK-NOT:     rt.commit
-module attributes {mlc.state = [{name = "w"}, {name = "v"}]} {
+module attributes {rt.state = [#rt.slot<name = "w", type = tensor<4xf32>>, #rt.slot<name = "v", type = tensor<4xf32>>]} {
 func.func @main(%x: tensor<4xf32> {onnx.dims = [""], onnx.name = "x"}) {
   %e = tensor.empty() : tensor<4xf32>
   %y = linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"], sched.group = 0 : i64, sched.kind = "pointwise"}

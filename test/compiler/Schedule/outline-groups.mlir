@@ -3,7 +3,7 @@
 // RUN: %mlc-opt %s --split-input-file --outline-groups | FileCheck %s
 
 // An argument is an input, a constant a weight, and the result of the last kernel is written where the caller wants it.
-// CHECK-LABEL: module attributes {mlc.weights = [{value = dense<{{.*}}> : tensor<4xf32>}]}
+// CHECK-LABEL: module attributes {rt.weights = [#rt.weight<value = dense<{{.*}}> : tensor<4xf32>>]}
 // CHECK:       func.func private @kernel_0(%{{.*}}: memref<4xf32>, %{{.*}}: memref<4xf32>, %{{.*}}: memref<4xf32>, %{{.*}}: !llvm.ptr) attributes {sched.kind = "pointwise"}
 // CHECK:       func.func @main(%[[CALL:.*]]: !llvm.ptr) -> i32
 // CHECK-DAG:     %[[X:.*]] = rt.buffer %[[CALL]] "input"[0]
