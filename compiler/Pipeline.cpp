@@ -3,7 +3,7 @@
 #include "compiler/Emit/Artifact.h"
 #include "compiler/Emit/CpuTarget.h"
 #include "compiler/Emit/Emit.h"
-#include "compiler/Gpu/Gpu.h"
+#include "compiler/Emit/Ptx.h"
 #include "compiler/Passes.h"
 #include "compiler/Report/Report.h"
 #include "compiler/Resources.h"
@@ -169,7 +169,7 @@ LogicalResult mlc::compileModule(ModuleOp module, const CompileOptions &options,
   stages.run(createPackWeights()).run(createPlanMemory()).releaseUnusedResources();
   if (stages.failed() || failed(collectMemory(module, *artifact)))
     return failure();
-  report.addMemory(*artifact);
+  report.addMemory();
   enter(Stage::Generate);
   stages.runOnFunctions(createLowerKernels()).runOnFunctions(createExpandMath());
   if (stages.failed())

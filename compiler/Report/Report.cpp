@@ -6,6 +6,7 @@
 #include "dialects/core/Core.h"
 #include "dialects/onnx/Onnx.h"
 #include "dialects/onnx/Signature.h"
+#include "dialects/rt/Program.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringExtras.h"
@@ -173,7 +174,7 @@ void mlc::Report::addKernels(const Machine &machine) {
     buffers = buffersPage(module, nodes);
 }
 
-void mlc::Report::addMemory(const Artifact &artifact) {
+void mlc::Report::addMemory() {
   if (!wants("memory"))
     return;
   llvm::raw_string_ostream os(text);
@@ -187,11 +188,11 @@ void mlc::Report::addMemory(const Artifact &artifact) {
     auto [brief, exact] = size(bytes);
     table.add({what.str(), brief, exact});
   };
-  line("weights", artifact.weightsBytes);
-  line("state", artifact.stateBytes);
-  line("workspace", artifact.arenaBytes);
-  if (artifact.trainable)
-    line("training workspace", artifact.trainArenaBytes);
+  line("weights", rt::weightsBytes(module));
+  line("state", rt::stateBytes(module));
+  line("workspace", rt::arenaBytes(module.lookupSymbol<func::FuncOp>("main")));
+  if (auto step = module.lookupSymbol<func::FuncOp>("train_step"))
+    line("training workspace", rt::arenaBytes(step));
   table.print(os);
   os << '\n' << buffers;
 }

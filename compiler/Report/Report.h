@@ -3,7 +3,6 @@
 #ifndef MLC_COMPILER_REPORT_REPORT_H
 #define MLC_COMPILER_REPORT_REPORT_H
 #include "compiler/Compile.h"
-#include "compiler/Emit/Artifact.h"
 #include "compiler/Schedule/Tiling.h"
 
 namespace mlc {
@@ -25,7 +24,7 @@ public:
   void addModel();                          // the onnx dialect
   void addOps();                            // core
   void addKernels(const Machine &machine);  // kernels with plans, before buffers have places
-  void addMemory(const Artifact &artifact); // after collectMemory
+  void addMemory();                         // after PlanMemory
 
 private:
   bool wants(llvm::StringRef page) const { return options.reports.contains(page); }

@@ -1,5 +1,6 @@
-// emitPtx (Gpu.h): the device module to LLVM IR, through LLVM's pipeline for NVPTX, to PTX text. Done here and not by upstream's
+// See Ptx.h. The device module to LLVM IR, through LLVM's pipeline for NVPTX, to PTX text. Done here and not by upstream's
 // gpu-module-to-binary, which drops what it cannot link without a word (research/gpu-ptx).
+#include "compiler/Emit/Ptx.h"
 #include "compiler/Emit/Optimize.h"
 #include "compiler/Gpu/Gpu.h"
 #include "dialects/rt/Program.h"
