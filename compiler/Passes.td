@@ -167,6 +167,7 @@ def GroupOps : Pass<"group-ops", "::mlir::ModuleOp"> {
     ```
   }];
   let options = [Option<"alone", "alone", "bool", "false", "every op in a group of its own">];
+  let dependentDialects = ["::mlc::sched::SchedDialect"];
 }
 
 def OutlineGroups : Pass<"outline-groups", "::mlir::ModuleOp"> {
@@ -182,7 +183,8 @@ def OutlineGroups : Pass<"outline-groups", "::mlir::ModuleOp"> {
     ```
   }];
   let options = [Option<"onDevice", "on-device", "bool", "false", "elements are checked by kernels, since the host cannot read them">];
-  let dependentDialects = ["::mlc::rt::RtDialect", "::mlir::memref::MemRefDialect", "::mlir::LLVM::LLVMDialect", "::mlir::scf::SCFDialect"];
+  let dependentDialects = ["::mlc::rt::RtDialect", "::mlc::sched::SchedDialect", "::mlir::memref::MemRefDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::scf::SCFDialect"];
 }
 
 def PlanMemory : Pass<"plan-memory", "::mlir::ModuleOp"> {
@@ -204,7 +206,7 @@ def PlanTiling : Pass<"plan-tiling", "::mlir::func::FuncOp"> {
     A pure decision from the loop nest and the machine (compiler/Schedule/Tiling.h); nothing is rewritten.
 
     ```mlir
-    func.func private @kernel_0() attributes {sched.kind = "contract"}
+    func.func private @kernel_0() attributes {sched.kind = #sched.kind<contract>}
     // gains
     sched.tiling = #sched.tiling<task = [0, 32], lanes = 16, vectors = 2, rows = 8, row_loop = 0, lane_loop = 1>
     ```

@@ -90,8 +90,8 @@ mlc::AddTrainingOptions trainingOptions(const mlc::TrainOptions &train) {
 /// Every kernel as plain scalar loops, without a plan: --naive-kernels.
 void makeKernelsNaive(ModuleOp module) {
   for (auto function : module.getOps<func::FuncOp>())
-    if (!mlc::kernelKind(function).empty())
-      function->setAttr(mlc::kKindAttr, StringAttr::get(module.getContext(), "naive"));
+    if (mlc::sched::isKernel(function))
+      mlc::sched::setKind(function, mlc::sched::Kind::Naive);
 }
 
 LogicalResult printStage(ModuleOp module, StringRef output) {

@@ -7,8 +7,8 @@
 #include "compiler/Bufferize/SizeBounds.h"
 #include "compiler/Bufferize/SizeOverflow.h"
 #include "compiler/Passes.h"
-#include "compiler/Schedule/Kernels.h"
 #include "dialects/rt/Program.h"
+#include "dialects/sched/Kernel.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -305,7 +305,7 @@ struct PlanMemory : mlc::impl::PlanMemoryBase<PlanMemory> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     for (auto entry : llvm::make_early_inc_range(module.getOps<func::FuncOp>())) {
-      if (entry.isExternal() || kernelKind(entry) != "" || entry.getName().ends_with("_sizes"))
+      if (entry.isExternal() || sched::isKernel(entry) || entry.getName().ends_with("_sizes"))
         continue;
       EntryPlanner planner(entry);
       if (failed(planner.run()))

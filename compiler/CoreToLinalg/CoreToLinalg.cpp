@@ -2,10 +2,10 @@
 // leave the types here: ui8 becomes i8, and what the sign decided has been decided by the scalar bodies.
 #include "compiler/CoreToLinalg/LinalgBuilder.h"
 #include "compiler/Passes.h"
-#include "compiler/Schedule/Kernels.h"
 #include "dialects/core/CoreBuilder.h"
 #include "dialects/core/Scalar.h"
 #include "dialects/onnx/Signature.h"
+#include "dialects/sched/Kernel.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
@@ -239,7 +239,7 @@ struct CoreToLinalg : mlc::impl::CoreToLinalgBase<CoreToLinalg> {
 
   void runOnOperation() override {
     for (auto function : getOperation().getOps<func::FuncOp>())
-      if (!function.isExternal() && kernelKind(function) == "" && failed(FunctionLowering(function, onDevice).run()))
+      if (!function.isExternal() && !sched::isKernel(function) && failed(FunctionLowering(function, onDevice).run()))
         return signalPassFailure();
   }
 };

@@ -4,7 +4,7 @@
 #include "compiler/Cpu/RuntimeCalls.h"
 #include "compiler/Passes.h"
 #include "compiler/Rewrites.h"
-#include "compiler/Schedule/Kernels.h"
+#include "dialects/sched/Kernel.h"
 #include "mlir/Conversion/MathToLibm/MathToLibm.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -103,8 +103,7 @@ void passKindsOn(ModuleOp module, const llvm::StringMap<std::string> &kinds) {
     name.consume_back("_thunk"); // a task is inlined into its thunk
     if (auto kind = kinds.find(name); kind != kinds.end())
       function.setPassthroughAttr(b.getArrayAttr(b.getStrArrayAttr({"mlc-kind", kind->second})));
-    for (StringRef attribute : {mlc::kKindAttr, mlc::kTilingAttr})
-      function->removeAttr(attribute);
+    mlc::sched::removeFacts(function);
   }
 }
 
@@ -172,8 +171,8 @@ struct LowerToLLVM : mlc::impl::LowerToLLVMBase<LowerToLLVM> {
     ModuleOp module = getOperation();
     llvm::StringMap<std::string> kinds;
     for (auto function : module.getOps<func::FuncOp>()) {
-      if (StringRef kind = mlc::kernelKind(function); !kind.empty())
-        kinds[function.getName()] = kind.str();
+      if (auto kind = mlc::sched::kindOf(function))
+        kinds[function.getName()] = stringifyKind(*kind).str();
       placeTemporaries(function);
     }
     if (failed(narrow(module)) || failed(flatten(module)) || failed(mlc::passMemRefsAsPointers(module)) ||

@@ -1,8 +1,8 @@
 // OutlineTasks: the body of every scf.forall becomes a function (captures..., linear index), which rt.parallel_for calls for
 // every index. A forall of one iteration, and a forall inside another one, stay where they are: as code, and as loops.
 #include "compiler/Passes.h"
-#include "compiler/Schedule/Kernels.h"
 #include "dialects/rt/Rt.h"
+#include "dialects/sched/Kernel.h"
 
 namespace mlc {
 #define GEN_PASS_DEF_OUTLINETASKS
@@ -108,8 +108,8 @@ LogicalResult outline(scf::ForallOp forall, SymbolTable &symbols) {
   types.push_back(b.getIndexType());
   auto task = func::FuncOp::create(loc, (kernel.getName() + "_task").str(), b.getFunctionType(types, {}));
   task.setPrivate();
-  if (Attribute kind = kernel->getAttr(mlc::kKindAttr))
-    task->setAttr(mlc::kKindAttr, kind);
+  if (auto kind = mlc::sched::kindOf(kernel))
+    mlc::sched::setKind(task, *kind);
   symbols.insert(task, kernel->getIterator()); // makes the name unique
 
   Block *entry = task.addEntryBlock();

@@ -1,9 +1,9 @@
 // See Artifact.h.
 #include "compiler/Emit/Artifact.h"
-#include "compiler/Schedule/Kernels.h"
 #include "dialects/core/ElementTypes.h"
 #include "dialects/onnx/Signature.h"
 #include "dialects/rt/Program.h"
+#include "dialects/sched/Kernel.h"
 #include "mlc/mlc.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -185,8 +185,8 @@ void mlc::collectKernels(ModuleOp module, Artifact &artifact) {
   llvm::StringMap<int64_t> calls;
   module.walk([&](func::CallOp call) { ++calls[call.getCallee()]; });
   for (auto function : module.getOps<func::FuncOp>())
-    if (StringRef kind = kernelKind(function); !kind.empty())
-      artifact.kernels.push_back({function.getName().str(), kind.str(), calls[function.getName()]});
+    if (auto kind = sched::kindOf(function))
+      artifact.kernels.push_back({function.getName().str(), stringifyKind(*kind).str(), calls[function.getName()]});
 }
 
 void mlc::collectDevice(ModuleOp module, Artifact &artifact) {

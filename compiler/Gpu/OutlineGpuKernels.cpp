@@ -3,8 +3,8 @@
 // device only: kernels without a forall, and single stores of entries, are launched as one thread.
 #include "compiler/Gpu/Gpu.h"
 #include "compiler/Passes.h"
-#include "compiler/Schedule/Kernels.h"
 #include "dialects/rt/Program.h"
+#include "dialects/sched/Kernel.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
@@ -235,7 +235,7 @@ struct OutlineGpuKernels : mlc::impl::OutlineGpuKernelsBase<OutlineGpuKernels> {
     for (func::FuncOp function : functions) {
       if (function.isExternal())
         continue;
-      bool isKernel = !mlc::kernelKind(function).empty();
+      bool isKernel = mlc::sched::isKernel(function);
       bool isEntry =
           !isKernel && function.getNumArguments() == 1 && isa<LLVM::LLVMPointerType>(function.getArgumentTypes()[0]);
       if ((isKernel && failed(outliner.outlineKernel(function))) ||

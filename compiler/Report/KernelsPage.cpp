@@ -1,7 +1,7 @@
 // The page of kernels: which nodes each holds, how it is made, and what it costs by a simple model of the machine.
 #include "compiler/Report/Report.h"
-#include "compiler/Schedule/Kernels.h"
 #include "compiler/Table.h"
+#include "dialects/sched/Kernel.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -11,6 +11,7 @@
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
+using mlc::sched::Kind;
 
 namespace {
 
@@ -37,9 +38,10 @@ double operationsOf(linalg::GenericOp op) {
 /// The larger of arithmetic (contractions: two fused multiply-adds a cycle, else one operation) and data (16 bytes a cycle).
 Cost costOf(func::FuncOp kernel, const mlc::Machine &machine) {
   Cost cost;
-  StringRef kind = mlc::kernelKind(kernel);
-  double lanes = kind == "loops" || kind == "lowered" || kind == "naive" ? 1 : double(machine.vectorBytes) / 4;
-  double perCycle = lanes * (kind == "contract" ? 4 : 1);
+  auto kind = mlc::sched::kindOf(kernel);
+  bool isScalar = llvm::is_contained({Kind::Loops, Kind::Lowered, Kind::Naive}, *kind);
+  double lanes = isScalar ? 1 : double(machine.vectorBytes) / 4;
+  double perCycle = lanes * (kind == Kind::Contract ? 4 : 1);
   kernel.walk([&](linalg::GenericOp op) {
     double iterations = 1;
     for (int64_t size : op.getStaticLoopRanges()) {
@@ -57,26 +59,37 @@ Cost costOf(func::FuncOp kernel, const mlc::Machine &machine) {
 }
 
 std::string tilingText(func::FuncOp kernel) {
-  auto tiling = kernel->getAttrOfType<mlc::sched::TilingAttr>(mlc::kTilingAttr);
-  StringRef kind = mlc::kernelKind(kernel);
+  auto tiling = mlc::sched::tilingOf(kernel);
+  auto kind = mlc::sched::kindOf(kernel);
   if (!tiling)
-    return kind == "lowered" ? "loops of its own" : kind == "check" ? "a thread for each element" : "scalar loops";
+    return kind == Kind::Lowered ? "loops of its own"
+           : kind == Kind::Check ? "a thread for each element"
+                                 : "scalar loops";
   std::string lanes = std::to_string(tiling.getVectors()) + " vectors of " + std::to_string(tiling.getLanes());
   std::string text =
-      kind == "contract" ? "register tile of " + std::to_string(tiling.getRows()) + " rows x " + lanes : lanes;
+      kind == Kind::Contract ? "register tile of " + std::to_string(tiling.getRows()) + " rows x " + lanes : lanes;
   bool isCut = llvm::any_of(tiling.getTask(), [](int64_t size) { return size != 0; });
   return text + (isCut ? ", many tasks" : ", one task");
 }
 
-StringRef kindText(StringRef kind) {
-  return llvm::StringSwitch<StringRef>(kind)
-      .Case("contract", "sums of products")
-      .Case("rows", "row by row")
-      .Case("pointwise", "element by element")
-      .Case("loops", "plain loops")
-      .Case("lowered", "sort, scan or scatter")
-      .Case("check", "check of a range")
-      .Default(kind);
+StringRef kindText(Kind kind) {
+  switch (kind) {
+  case Kind::Contract:
+    return "sums of products";
+  case Kind::Rows:
+    return "row by row";
+  case Kind::Pointwise:
+    return "element by element";
+  case Kind::Loops:
+    return "plain loops";
+  case Kind::Lowered:
+    return "sort, scan or scatter";
+  case Kind::Check:
+    return "check of a range";
+  case Kind::Naive:
+    return "naive";
+  }
+  return "";
 }
 
 struct Row {
@@ -97,9 +110,8 @@ void addNames(std::vector<std::string> &names, std::vector<std::string> more) {
 std::string mlc::kernelsPage(ModuleOp module, const Machine &machine, const llvm::StringSet<> &nodes) {
   llvm::MapVector<StringRef, Row> rows;
   for (auto kernel : module.getOps<func::FuncOp>())
-    if (!kernelKind(kernel).empty())
-      rows[kernel.getName()] = {kernel.getName().str(),  kindText(kernelKind(kernel)).str(),
-                                tilingText(kernel),      0,
+    if (auto kind = sched::kindOf(kernel))
+      rows[kernel.getName()] = {kernel.getName().str(),  kindText(*kind).str(), tilingText(kernel), 0,
                                 costOf(kernel, machine), nodesOf(kernel, nodes)};
   module.walk([&](func::CallOp call) {
     auto found = rows.find(call.getCallee());

@@ -21,10 +21,10 @@ public:
   ~Report();
 
   // Each makes its page, if it is wanted, of the module as it is at that moment.
-  void addModel();                          // the onnx dialect
-  void addOps();                            // core
-  void addKernels(const Machine &machine);  // kernels with plans, before buffers have places
-  void addMemory();                         // after PlanMemory
+  void addModel();                         // the onnx dialect
+  void addOps();                           // core
+  void addKernels(const Machine &machine); // kernels with plans, before buffers have places
+  void addMemory();                        // after PlanMemory
 
 private:
   bool wants(llvm::StringRef page) const { return options.reports.contains(page); }

@@ -10,6 +10,7 @@
 #include "dialects/core/Core.h"
 #include "dialects/onnx/Signature.h"
 #include "dialects/rt/Program.h"
+#include "dialects/sched/Kernel.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "llvm/ADT/SetVector.h"
@@ -47,7 +48,7 @@ struct Outlined {
 };
 
 /// A private function on the operands' types and %call.
-mlir::func::FuncOp makeKernel(mlir::MLIRContext *context, StringRef kind, ArrayRef<Value> operands);
+mlir::func::FuncOp makeKernel(mlir::MLIRContext *context, sched::Kind kind, ArrayRef<Value> operands);
 
 /// What runs at once, in the block's order, and what must wait for it.
 struct Units {

@@ -68,7 +68,7 @@ static bool mayFuse(OpOperand *operand) {
     return false;
   // Into a reduction only along its rows: a contraction would compute the producer once for every tile.
   if (consumer.getNumReductionLoops() > 0)
-    return groupKind(consumer) == "rows" && map.getNumResults() == consumer.getNumLoops();
+    return groupKind(consumer) == sched::Kind::Rows && map.getNumResults() == consumer.getNumLoops();
   return map.getNumResults() == consumer.getNumLoops() || producer.getNumDpsInputs() <= 1;
 }
 

@@ -98,22 +98,22 @@ static bool isContraction(linalg::GenericOp op) {
   return false;
 }
 
-StringRef mlc::groupKind(linalg::GenericOp op) {
+sched::Kind mlc::groupKind(linalg::GenericOp op) {
   if (op.getNumReductionLoops() == 0)
-    return isPointwise(op) ? "pointwise" : "loops";
+    return isPointwise(op) ? sched::Kind::Pointwise : sched::Kind::Loops;
   if (op.getNumDpsInits() != 1 || readsTensorInBody(op) || !op.getIndexingMapsArray().back().isProjectedPermutation())
-    return "loops";
+    return sched::Kind::Loops;
   if (!op.getDpsInits()[0].getDefiningOp<linalg::FillOp>())
-    return "loops";
+    return sched::Kind::Loops;
   if (reducesRows(op) && !isContraction(op))
-    return "rows";
-  return "contract";
+    return sched::Kind::Rows;
+  return sched::Kind::Contract;
 }
 
 namespace {
 
 struct Group {
-  StringRef kind;
+  sched::Kind kind;
   SmallVector<linalg::GenericOp> members;
   int64_t rows = 0; // rows: parallel loops of the first reduction
   bool closed = false;
@@ -123,7 +123,7 @@ struct Grouper {
   std::vector<Group> groups;
   DenseMap<Operation *, int64_t> groupOf;
 
-  void create(linalg::GenericOp op, StringRef kind) {
+  void create(linalg::GenericOp op, sched::Kind kind) {
     groupOf[op] = groups.size();
     groups.push_back({kind, {op}, static_cast<int64_t>(op.getNumParallelLoops())});
   }
@@ -170,7 +170,7 @@ struct Grouper {
     for (OpOperand *input : op.getDpsInputOperands()) {
       auto producer = input->get().getDefiningOp<linalg::GenericOp>();
       auto it = producer ? groupOf.find(producer) : groupOf.end();
-      if (it == groupOf.end() || groups[it->second].kind != "contract" || groups[it->second].closed)
+      if (it == groupOf.end() || groups[it->second].kind != sched::Kind::Contract || groups[it->second].closed)
         continue;
       if (!input->get().hasOneUse() || !op.getMatchingIndexingMap(input).isPermutation() || makesCycle(op, it->second))
         continue;
@@ -228,7 +228,7 @@ struct Grouper {
     int64_t best = -1;
     for (Value input : op.getDpsInputs())
       if (Operation *producer = input.getDefiningOp())
-        if (auto it = groupOf.find(producer); it != groupOf.end() && groups[it->second].kind == "rows")
+        if (auto it = groupOf.find(producer); it != groupOf.end() && groups[it->second].kind == sched::Kind::Rows)
           best = std::max(best, it->second);
     // A second reduction of the same input (variance beside the mean) joins through the input they share: its rows are both's. A
     // vector that both read along the rows says nothing of how many rows there are.
@@ -239,7 +239,8 @@ struct Grouper {
     if (best < 0 && op.getNumReductionLoops() > 0)
       for (OpOperand *input : op.getDpsInputOperands())
         for (OpOperand &use : input->get().getUses())
-          if (auto it = groupOf.find(use.getOwner()); it != groupOf.end() && groups[it->second].kind == "rows")
+          if (auto it = groupOf.find(use.getOwner());
+              it != groupOf.end() && groups[it->second].kind == sched::Kind::Rows)
             if (int64_t rows = groups[it->second].rows; hasRows(*input, rows) && hasRows(use, rows))
               best = std::max(best, it->second);
     if (best < 0 || !sharesRows(op, groups[best]) || makesCycle(op, best))
@@ -254,7 +255,7 @@ struct GroupOps : mlc::impl::GroupOpsBase<GroupOps> {
   using GroupOpsBase::GroupOpsBase;
   void runOnOperation() override {
     for (auto function : getOperation().getOps<func::FuncOp>())
-      if (!function.isExternal() && kernelKind(function) == "")
+      if (!function.isExternal() && !sched::isKernel(function))
         groupBlock(function.getBody().front());
   }
 
@@ -269,18 +270,17 @@ private:
       auto generic = dyn_cast<linalg::GenericOp>(op);
       if (!generic)
         continue;
-      StringRef kind = groupKind(generic);
-      if (!alone && kind == "pointwise" && (grouper.joinContraction(generic) || grouper.joinRows(generic)))
+      sched::Kind kind = groupKind(generic);
+      if (!alone && kind == sched::Kind::Pointwise && (grouper.joinContraction(generic) || grouper.joinRows(generic)))
         continue;
-      if (!alone && kind == "rows" && grouper.joinRows(generic))
+      if (!alone && kind == sched::Kind::Rows && grouper.joinRows(generic))
         continue;
       grouper.create(generic, kind);
     }
-    Builder b(&getContext());
     for (Group &group : grouper.groups) {
-      group.members.front()->setAttr(kKindAttr, b.getStringAttr(group.kind));
+      sched::setKind(group.members.front(), group.kind);
       for (linalg::GenericOp member : group.members)
-        member->setAttr(kGroupAttr, b.getI64IntegerAttr(number));
+        sched::setGroup(member, number);
       ++number;
     }
   }

@@ -7,7 +7,7 @@
 namespace mlc {
 
 /// The loops of `op` and how its operands (tensors count as row-major, memrefs by their strides) move along them.
-LoopNest describeNest(mlir::linalg::GenericOp op, llvm::StringRef kind);
+LoopNest describeNest(mlir::linalg::GenericOp op, sched::Kind kind);
 
 } // namespace mlc
 #endif

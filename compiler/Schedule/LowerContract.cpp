@@ -154,12 +154,12 @@ void ContractEmitter::emit() {
   ArrayRef<int64_t> task = tiling.getTask();
   SmallVector<int64_t> cut;
   bool cutsLanes = laneLoop() >= 0 && task[laneLoop()] > 0;
-  if (cutsLanes && !isPerThread(tiling))
+  if (cutsLanes && !sched::isPerThread(tiling))
     cut.push_back(laneLoop());
   for (int64_t loop = 0; loop < static_cast<int64_t>(task.size()); ++loop)
     if (task[loop] > 0 && loop != laneLoop() && iterators[loop] == utils::IteratorType::parallel)
       cut.push_back(loop);
-  if (cutsLanes && isPerThread(tiling))
+  if (cutsLanes && sched::isPerThread(tiling))
     cut.push_back(laneLoop());
   SmallVector<Value> counts;
   Value total = constant(1);
@@ -198,7 +198,7 @@ void ContractEmitter::emit() {
   Position at;
   at.indices.assign(sizes.size(), constant(0));
   at.laneLoop = laneLoop();
-  if (isPerThread(tiling))
+  if (sched::isPerThread(tiling))
     emitThread(ranges, at);
   else
     emitLoops(ranges, 0, at);

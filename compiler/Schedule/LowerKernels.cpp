@@ -26,16 +26,16 @@ struct LowerKernels : mlc::impl::LowerKernelsBase<LowerKernels> {
 
   void runOnOperation() override {
     func::FuncOp kernel = getOperation();
-    StringRef kind = kernelKind(kernel);
-    if (kind.empty() || kernel.isExternal())
+    auto kind = sched::kindOf(kernel);
+    if (!kind || kernel.isExternal())
       return;
-    auto tiling = kernel->getAttrOfType<sched::TilingAttr>(kTilingAttr);
+    auto tiling = sched::tilingOf(kernel);
     LogicalResult lowered = failure();
-    if (tiling && kind == "pointwise")
+    if (tiling && kind == sched::Kind::Pointwise)
       lowered = lowerPointwise(kernel, tiling);
-    else if (tiling && kind == "rows")
+    else if (tiling && kind == sched::Kind::Rows)
       lowered = lowerRows(kernel, tiling);
-    else if (tiling && kind == "contract")
+    else if (tiling && kind == sched::Kind::Contract)
       lowered = lowerContract(kernel, tiling);
     if (failed(lowered) && failed(lowerLoops(kernel)))
       signalPassFailure();

@@ -64,7 +64,7 @@ static bool depends(linalg::GenericOp first, linalg::GenericOp second) {
 LogicalResult mlc::lowerLoops(func::FuncOp kernel) {
   IRRewriter rewriter(kernel.getContext());
   generalizeOps(rewriter, kernel);
-  auto tiling = kernel->getAttrOfType<sched::TilingAttr>(kTilingAttr);
+  auto tiling = sched::tilingOf(kernel);
 
   SmallVector<std::pair<linalg::GenericOp, SmallVector<Value>>> work;
   for (Operation &op : kernel.getBody().front()) {
@@ -107,7 +107,7 @@ LogicalResult mlc::lowerLoops(func::FuncOp kernel) {
       walk.lanes = tiling.getLanes();
       walk.vectors = tiling.getVectors();
     }
-    walk.taskIterations = isPerThread(tiling) ? 1 : taskIterations(op, {});
+    walk.taskIterations = sched::isPerThread(tiling) ? 1 : taskIterations(op, {});
     walk.fill = fill;
     rewriter.setInsertionPoint(op);
     linalg::GenericOp collapsed = tiling ? collapseLoops(rewriter, op) : op;
@@ -115,7 +115,7 @@ LogicalResult mlc::lowerLoops(func::FuncOp kernel) {
   }
   if (tasks.empty())
     return success();
-  if (isPerThread(tiling) && !independent) // a grid each: they run one after the other
+  if (sched::isPerThread(tiling) && !independent) // a grid each: they run one after the other
     for (const Tasks &one : tasks)
       emitForall(b, kernel.getLoc(), {one}, true);
   else

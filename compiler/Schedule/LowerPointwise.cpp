@@ -296,8 +296,10 @@ LogicalResult mlc::lowerPointwise(func::FuncOp kernel, sched::TilingAttr tiling)
   if (ops.size() != 1 || ops[0].getNumLoops() != ops[0].getNumParallelLoops())
     return failure();
   // The plan's tasks are for the loops before they fold.
-  Walk walk{
-      tiling.getLanes(), tiling.getVectors(), isPerThread(tiling) ? 1 : taskIterations(ops[0], tiling.getTask()), {}};
+  Walk walk{tiling.getLanes(),
+            tiling.getVectors(),
+            sched::isPerThread(tiling) ? 1 : taskIterations(ops[0], tiling.getTask()),
+            {}};
   linalg::GenericOp op = collapseLoops(rewriter, ops[0]);
   OpBuilder b(kernel.getBody().front().getTerminator());
   emitForall(b, op.getLoc(), {parallelTasks(b, op, walk)}, /*independent=*/true);

@@ -604,9 +604,9 @@ LogicalResult RowsEmitter::emit() {
   for (Value size : ArrayRef(sizes).drop_front(rowLoops))
     space.unitSize = mulIndex(b, loc, space.unitSize, size);
   // 64k operations are about 4 us of vector code.
-  space.taskIterations = isPerThread(tiling)     ? 1
-                         : plannedIterations > 0 ? plannedIterations
-                                                 : std::max<int64_t>(1, 65536 / std::max<int64_t>(1, cost));
+  space.taskIterations = sched::isPerThread(tiling) ? 1
+                         : plannedIterations > 0    ? plannedIterations
+                                                    : std::max<int64_t>(1, 65536 / std::max<int64_t>(1, cost));
   Tasks tasks =
       cutTasks(b, loc, space, [this](OpBuilder &b, ArrayRef<Value> indices, Value, Value) { emitRow(b, indices); });
   Tasks withScratch{tasks.count, [&](OpBuilder &b, Value task) {

@@ -44,7 +44,7 @@ struct MoveData : mlc::impl::MoveDataBase<MoveData> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     for (auto function : module.getOps<func::FuncOp>()) {
-      if (function.isExternal() || kernelKind(function) != "")
+      if (function.isExternal() || sched::isKernel(function))
         continue;
       // The result's sizes travel as further operands of the return.
       auto ret = cast<func::ReturnOp>(function.getBody().front().getTerminator());

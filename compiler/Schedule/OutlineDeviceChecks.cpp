@@ -104,7 +104,7 @@ LogicalResult EntryOutliner::emitDeviceCheck(Value memref, const Range &range) {
   operands[NotBelow] = rt::MessageOp::create(b, loc, b.getIndexType(), b.getStringAttr(range.notBelow));
   operands[Record] = rt::BufferOp::create(b, loc, MemRefType::get({WordCount}, b.getI64Type()), call,
                                           b.getStringAttr("checks"), b.getI64IntegerAttr(0), Value(), ValueRange{});
-  auto kernel = [&] { return CheckKernel(makeKernel(context, "check", operands), loc); };
+  auto kernel = [&] { return CheckKernel(makeKernel(context, sched::Kind::Check, operands), loc); };
   if (failed(callKernel(kernel().findFirst(), operands)))
     return failure();
   return callKernel(kernel().recordFirst(), operands);

@@ -44,8 +44,8 @@ Units EntryOutliner::unitsOf(Block &block) {
   DenseMap<int64_t, int64_t> ofGroup;
   for (Operation &op : block.without_terminator()) {
     int64_t unit = units.members.size();
-    if (auto group = op.getAttrOfType<IntegerAttr>(kGroupAttr))
-      unit = ofGroup.try_emplace(group.getInt(), unit).first->second;
+    if (auto group = sched::groupOf(&op))
+      unit = ofGroup.try_emplace(*group, unit).first->second;
     if (unit == static_cast<int64_t>(units.members.size()))
       units.members.push_back({});
     units.members[unit].push_back(&op);
@@ -100,7 +100,7 @@ void EntryOutliner::orderAfterFills(Block &block, Units &units) {
 LogicalResult EntryOutliner::emitUnit(ArrayRef<Operation *> members) {
   Operation *op = members.front();
   loc = op->getLoc();
-  if (op->hasAttr(kGroupAttr))
+  if (sched::groupOf(op))
     return emitGroup(members);
   if (isStructured(op))
     return emitStructured(op);
@@ -117,7 +117,7 @@ LogicalResult EntryOutliner::emitUnit(ArrayRef<Operation *> members) {
 /// Does the unit touch memory?
 static bool touchesMemory(ArrayRef<Operation *> members) {
   Operation *op = members.front();
-  return op->hasAttr(kGroupAttr) || isStructured(op) ||
+  return sched::groupOf(op) || isStructured(op) ||
          isa<tensor::InsertSliceOp, core::CheckRangeOp, core::StretchOp, core::LoopOp, core::IfOp>(op);
 }
 
@@ -259,7 +259,7 @@ struct OutlineGroups : mlc::impl::OutlineGroupsBase<OutlineGroups> {
       all.stateNumber[slot.getName()] = number;
     SmallVector<func::FuncOp> entries;
     for (auto function : module.getOps<func::FuncOp>())
-      if (!function.isExternal() && kernelKind(function) == "")
+      if (!function.isExternal() && !sched::isKernel(function))
         entries.push_back(function);
     for (func::FuncOp entry : entries)
       if (failed(EntryOutliner(all, entry).run()))

@@ -51,21 +51,21 @@ LogicalResult EntryOutliner::callKernel(func::FuncOp kernel, ArrayRef<Value> ope
   return success();
 }
 
-func::FuncOp mlc::makeKernel(MLIRContext *context, StringRef kind, ArrayRef<Value> operands) {
+func::FuncOp mlc::makeKernel(MLIRContext *context, sched::Kind kind, ArrayRef<Value> operands) {
   SmallVector<Type> types;
   for (Value operand : operands)
     types.push_back(operand.getType());
   types.push_back(LLVM::LLVMPointerType::get(context));
   auto kernel = func::FuncOp::create(UnknownLoc::get(context), "kernel", FunctionType::get(context, types, {}));
   kernel.setPrivate();
-  kernel->setAttr(kKindAttr, StringAttr::get(context, kind));
+  sched::setKind(kernel, kind);
   kernel.addEntryBlock();
   return kernel;
 }
 
 LogicalResult EntryOutliner::emitCopy(Value from, Value to) {
   SmallVector<Value> operands = {kernelOperand(from), kernelOperand(to)};
-  func::FuncOp kernel = makeKernel(context, "pointwise", operands);
+  func::FuncOp kernel = makeKernel(context, sched::Kind::Pointwise, operands);
   OpBuilder k = OpBuilder::atBlockEnd(&kernel.getBody().front());
   int64_t rank = cast<MemRefType>(from.getType()).getRank();
   SmallVector<AffineMap> maps(2, k.getMultiDimIdentityMap(rank));
@@ -160,7 +160,7 @@ LogicalResult EntryOutliner::emitStretch(core::StretchOp op) {
 /// to[i] = from[i], and from[0] along dimensions of which there is but one
 LogicalResult EntryOutliner::emitRepeat(Value from, Value to) {
   SmallVector<Value> operands = {kernelOperand(from), kernelOperand(to)};
-  func::FuncOp kernel = makeKernel(context, "loops", operands);
+  func::FuncOp kernel = makeKernel(context, sched::Kind::Loops, operands);
   OpBuilder k = OpBuilder::atBlockEnd(&kernel.getBody().front());
   int64_t rank = cast<MemRefType>(from.getType()).getRank();
   Value source = kernel.getArgument(0);
@@ -195,7 +195,7 @@ LogicalResult EntryOutliner::emitStructured(Operation *op) {
       return failure();
     operands.push_back(kernelOperand(*memref));
   }
-  func::FuncOp kernel = makeKernel(context, "lowered", operands);
+  func::FuncOp kernel = makeKernel(context, sched::Kind::Lowered, operands);
   OpBuilder k = OpBuilder::atBlockEnd(&kernel.getBody().front());
   SmallVector<Value> arguments(kernel.getArguments().begin(), kernel.getArguments().end());
   ArrayRef<Value> list(arguments);
@@ -219,7 +219,7 @@ static std::pair<Value, int64_t> inputWithLoop(Value result, int64_t axis, const
 
 LogicalResult EntryOutliner::emitGroup(ArrayRef<Operation *> members) {
   auto first = cast<linalg::GenericOp>(members.front());
-  StringRef kind = first->getAttrOfType<StringAttr>(kKindAttr).getValue();
+  sched::Kind kind = *sched::kindOf(first);
   llvm::SmallPtrSet<Operation *, 8> inside(members.begin(), members.end());
 
   // Buffers: operands from outside, results that leave, and whole rows in between; row scalars and accumulators are internal.
@@ -247,9 +247,9 @@ LogicalResult EntryOutliner::emitGroup(ArrayRef<Operation *> members) {
       buffers.insert({input, kernelOperand(*memref)});
     }
     for (OpResult result : op->getResults()) {
-      bool rowScalar = kind == "rows" &&
+      bool rowScalar = kind == sched::Kind::Rows &&
                        cast<RankedTensorType>(result.getType()).getRank() < static_cast<int64_t>(first.getNumLoops());
-      bool accumulator = kind == "contract" && op == first && members.size() > 1;
+      bool accumulator = kind == sched::Kind::Contract && op == first && members.size() > 1;
       if (!leaves(result) && (rowScalar || accumulator)) {
         internal.push_back(result);
         continue;

@@ -48,11 +48,11 @@ struct PackOperands : mlc::impl::PackOperandsBase<PackOperands> {
   void runOnOperation() override {
     SmallVector<linalg::GenericOp> contractions;
     getOperation().walk([&](linalg::GenericOp op) {
-      if (op.hasPureTensorSemantics() && groupKind(op) == "contract" && op.getNumDpsInputs() == 2)
+      if (op.hasPureTensorSemantics() && groupKind(op) == sched::Kind::Contract && op.getNumDpsInputs() == 2)
         contractions.push_back(op);
     });
     for (linalg::GenericOp op : contractions) {
-      LoopNest nest = describeNest(op, "contract");
+      LoopNest nest = describeNest(op, sched::Kind::Contract);
       Tiling tiling = planTiling(nest, Machine::get("avx512"));
       int64_t lane = tiling.laneLoop;
       if (lane < 0)

@@ -99,7 +99,7 @@ struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
                    sched::TilingAttr tiling) {
     auto argument = dyn_cast<BlockArgument>(operand.get());
     AffineMap map = op.getMatchingIndexingMap(&operand);
-    bool onePanel = isPerThread(tiling);
+    bool onePanel = sched::isPerThread(tiling);
     int64_t lane = tiling.getLaneLoop(), width = tiling.getLanes() * tiling.getVectors();
     if (!argument || argument.getOwner() != &kernel.getBody().front() || !argument.hasOneUse() ||
         !map.isProjectedPermutation())
@@ -172,9 +172,9 @@ struct PackWeights : mlc::impl::PackWeightsBase<PackWeights> {
     llvm::StringMap<SmallVector<func::CallOp>> calls;
     module.walk([&](func::CallOp call) { calls[call.getCallee()].push_back(call); });
     for (auto kernel : module.getOps<func::FuncOp>()) {
-      auto tiling = kernel->getAttrOfType<sched::TilingAttr>(kTilingAttr);
-      if (kernelKind(kernel) != "contract" || !tiling || tiling.getLaneLoop() < 0 ||
-          (tiling.getLanes() == 1 && !isPerThread(tiling)))
+      auto tiling = sched::tilingOf(kernel);
+      if (sched::kindOf(kernel) != sched::Kind::Contract || !tiling || tiling.getLaneLoop() < 0 ||
+          (tiling.getLanes() == 1 && !sched::isPerThread(tiling)))
         continue;
       auto generics = kernel.getOps<linalg::GenericOp>();
       if (generics.empty())

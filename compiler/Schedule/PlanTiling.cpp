@@ -44,7 +44,7 @@ static int64_t stepAlong(AffineMap map, ArrayRef<int64_t> strides, unsigned loop
   return step;
 }
 
-LoopNest mlc::describeNest(linalg::GenericOp op, StringRef kind) {
+LoopNest mlc::describeNest(linalg::GenericOp op, sched::Kind kind) {
   LoopNest nest;
   nest.kind = kind;
   SmallVector<int64_t> sizes = op.getStaticLoopRanges();
@@ -85,17 +85,17 @@ struct PlanTiling : mlc::impl::PlanTilingBase<PlanTiling> {
 
   void runOnOperation() override {
     func::FuncOp kernel = getOperation();
-    StringRef kind = kernelKind(kernel);
-    if (kind != "pointwise" && kind != "rows" && kind != "contract" && kind != "loops")
+    auto kind = sched::kindOf(kernel);
+    if (!kind || *kind > sched::Kind::Loops)
       return;
     auto generics = kernel.getOps<linalg::GenericOp>();
     if (generics.empty())
       return;
-    LoopNest nest = describeNest(*generics.begin(), kind);
+    LoopNest nest = describeNest(*generics.begin(), *kind);
     nest.lanesMin = lanesMin(kernel);
     Tiling plan = planTiling(nest, Machine::get(machine));
-    kernel->setAttr(kTilingAttr, sched::TilingAttr::get(&getContext(), plan.task, plan.lanes, plan.vectors, plan.rows,
-                                                        plan.rowLoop, plan.laneLoop));
+    sched::setTiling(kernel, sched::TilingAttr::get(&getContext(), plan.task, plan.lanes, plan.vectors, plan.rows,
+                                                    plan.rowLoop, plan.laneLoop));
   }
 };
 } // namespace

@@ -175,7 +175,7 @@ static int64_t threadTile(int64_t size, int64_t tileMax) {
 static Tiling planThreads(const LoopNest &nest, const Machine &machine) {
   Tiling tiling;
   tiling.task.assign(nest.loops.size(), 1);
-  if (nest.kind != "contract") {
+  if (nest.kind != sched::Kind::Contract) {
     tiling.laneLoop = static_cast<int64_t>(nest.loops.size()) - 1;
     return tiling;
   }
@@ -200,5 +200,5 @@ static Tiling planThreads(const LoopNest &nest, const Machine &machine) {
 Tiling mlc::planTiling(const LoopNest &nest, const Machine &machine) {
   if (machine.gpu)
     return planThreads(nest, machine);
-  return nest.kind == "contract" ? planContract(nest, machine) : planRows(nest, machine);
+  return nest.kind == sched::Kind::Contract ? planContract(nest, machine) : planRows(nest, machine);
 }

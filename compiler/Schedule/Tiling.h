@@ -1,6 +1,7 @@
 // The planner: from a loop nest and a machine to a tiling. Pure functions on plain data; test/compiler/Schedule has the table.
 #ifndef MLC_COMPILER_SCHEDULE_TILING_H
 #define MLC_COMPILER_SCHEDULE_TILING_H
+#include "dialects/sched/Kernel.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringRef.h"
@@ -34,7 +35,7 @@ struct Access {
 
 /// A kernel's tiled op, as the planner sees it: inputs first, the result last.
 struct LoopNest {
-  llvm::StringRef kind;
+  sched::Kind kind;
   llvm::SmallVector<Loop> loops;
   llvm::SmallVector<Access> accesses;
   int64_t elementBytes;

@@ -5,6 +5,7 @@
 #include "llvm/ADT/TypeSwitch.h"
 
 #include "dialects/sched/SchedDialect.cpp.inc"
+#include "dialects/sched/SchedEnums.cpp.inc"
 #define GET_ATTRDEF_CLASSES
 #include "dialects/sched/SchedAttributes.cpp.inc"
 

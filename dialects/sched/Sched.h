@@ -5,6 +5,7 @@
 #include "mlir/IR/Dialect.h"
 
 #include "dialects/sched/SchedDialect.h.inc"
+#include "dialects/sched/SchedEnums.h.inc"
 #define GET_ATTRDEF_CLASSES
 #include "dialects/sched/SchedAttributes.h.inc"
 #endif

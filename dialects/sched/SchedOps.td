@@ -3,6 +3,7 @@
 #define MLC_SCHED_OPS
 include "mlir/IR/OpBase.td"
 include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
 
 def Sched_Dialect : Dialect {
   let name = "sched";
@@ -13,6 +14,20 @@ def Sched_Dialect : Dialect {
     overridden in a test.
   }];
   let useDefaultAttributePrinterParser = 1;
+}
+
+def Sched_Kind : I32EnumAttr<"Kind", "which generator makes a kernel's loops (docs/ir.md, section 4)", [
+    I32EnumAttrCase<"Pointwise", 0, "pointwise">, I32EnumAttrCase<"Rows", 1, "rows">, I32EnumAttrCase<"Contract", 2, "contract">,
+    I32EnumAttrCase<"Loops", 3, "loops">,     // any linalg ops, without a plan of registers
+    I32EnumAttrCase<"Lowered", 4, "lowered">, // loops of its own, made while outlining
+    I32EnumAttrCase<"Check", 5, "check">,     // a check that a device makes
+    I32EnumAttrCase<"Naive", 6, "naive">]> {  // --naive-kernels: plain loops whatever it was
+  let cppNamespace = "::mlc::sched";
+  let genSpecializedAttr = 0;
+}
+
+def Sched_KindAttr : EnumAttr<Sched_Dialect, Sched_Kind, "kind"> {
+  let assemblyFormat = "`<` $value `>`";
 }
 
 def Sched_TilingAttr : AttrDef<Sched_Dialect, "Tiling"> {

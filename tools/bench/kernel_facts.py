@@ -85,7 +85,7 @@ def read(text):
             if (match := FUNCTION.match(line)) and "sched.kind" in match[3]:
                 arguments = list(argument_texts(match[2]))
                 total = None if any(size is None for _, size in arguments) else sum(size for _, size in arguments)
-                kind = re.search(r'sched\.kind = "(\w+)"', match[3])[1]
+                kind = re.search(r"sched\.kind = #sched.kind<(\w+)>", match[3])[1]
                 tiling = re.search(r"#sched\.tiling<(.*?)>", match[3])
                 kernel = Kernel(match[1], kind, tiling[1] if tiling else "", [text for text, _ in arguments], total)
                 kernels[match[1]] = kernel

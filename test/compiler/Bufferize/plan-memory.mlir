@@ -9,7 +9,7 @@
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %c0
 // CHECK-NOT:     memref.alloc
 module {
-  func.func private @k(memref<25xf32>, memref<25xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func private @k(memref<25xf32>, memref<25xf32>, !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>}
   func.func @main(%call: !llvm.ptr) -> i32 {
     %x = rt.buffer %call "input"[0] : !llvm.ptr -> memref<25xf32>
     %y = rt.buffer %call "output"[0] : !llvm.ptr -> memref<25xf32>
@@ -33,8 +33,8 @@ module {
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %c0
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %c64
 module {
-  func.func private @k(memref<16xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
-  func.func private @v(memref<4x4xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func private @k(memref<16xf32>, !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>}
+  func.func private @v(memref<4x4xf32>, !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>}
   func.func @views(%call: !llvm.ptr) -> i32 {
     %a = memref.alloc() : memref<16xf32>
     %view = memref.expand_shape %a [[0, 1]] output_shape [4, 4] : memref<16xf32> into memref<4x4xf32>
@@ -58,8 +58,8 @@ module {
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %c256{{.*}} memref<16xf32>
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %c192{{.*}} memref<16xf32>
 module {
-  func.func private @k(memref<16xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
-  func.func private @l(memref<32xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func private @k(memref<16xf32>, !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>}
+  func.func private @l(memref<32xf32>, !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>}
   func.func @best_fit(%call: !llvm.ptr) -> i32 {
     %a = memref.alloc() : memref<32xf32>
     %b = memref.alloc() : memref<16xf32>
@@ -107,9 +107,9 @@ module {
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %[[SLOT]] sizes(%{{.*}}) {{.*}} memref<?x8xf32>
 // CHECK-NOT:     rt.result_shapes
 module {
-  func.func private @s(memref<16xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
-  func.func private @k(memref<?x4xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
-  func.func private @l(memref<?x8xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func private @s(memref<16xf32>, !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>}
+  func.func private @k(memref<?x4xf32>, !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>}
+  func.func private @l(memref<?x8xf32>, !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>}
   func.func @main(%call: !llvm.ptr) -> i32 {
     %n = rt.dim %call[0] : !llvm.ptr
     %s = memref.alloc() : memref<16xf32>
@@ -154,7 +154,7 @@ module {
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %[[FIRST]] sizes
 // CHECK:         rt.buffer %{{.*}} "arena"[0] at %[[SECOND]] sizes
 module {
-  func.func private @k(memref<?xf32>, memref<?xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func private @k(memref<?xf32>, memref<?xf32>, !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>}
   func.func @both_live(%call: !llvm.ptr) -> i32 {
     %n = rt.dim %call[0] : !llvm.ptr
     %a = memref.alloc(%n) : memref<?xf32>
@@ -181,7 +181,7 @@ module {
 // CHECK:         "arena"[0] at %{{.*}} sizes(%[[SIZE]])
 // CHECK:         rt.result_size %{{.*}}[0], %[[SIZE]]
 module {
-  func.func private @k(memref<?xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func private @k(memref<?xf32>, !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>}
   func.func @main(%call: !llvm.ptr) -> i32 {
     %c3 = arith.constant 3 : index
     %n = rt.dim %call[0] : !llvm.ptr
@@ -226,7 +226,7 @@ module {
 // CHECK:         rt.buffer %{{.*}} "state"[1] at %c64
 module attributes {rt.weights = [#rt.weight<value = dense<2.0> : tensor<4xf32>>, #rt.weight<value = dense<1.0> : tensor<17xf32>>],
     rt.state = [#rt.slot<name = "p", type = tensor<4xf32>, parameter = true, value = dense<3.0> : tensor<4xf32>>, #rt.slot<name = "p.momentum", type = tensor<4xf32>>]} {
-  func.func private @k(memref<17xf32>, memref<4xf32>, !llvm.ptr) attributes {sched.kind = "pointwise"}
+  func.func private @k(memref<17xf32>, memref<4xf32>, !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>}
   func.func @constants(%call: !llvm.ptr) -> i32 {
     %w = rt.buffer %call "weights"[1] : !llvm.ptr -> memref<17xf32>
     %m = rt.buffer %call "state"[1] : !llvm.ptr -> memref<4xf32>
@@ -249,7 +249,7 @@ module attributes {rt.weights = [#rt.weight<value = dense<2.0> : tensor<4xf32>>,
 // CHECK:           call @use(%[[INNER]]
 // CHECK:         }
 // CHECK:         rt.buffer %arg0 "arena"[0] at %c0{{.*}} memref<16xf32>
-func.func private @use(memref<16xf32>) attributes {sched.kind = "pointwise"}
+func.func private @use(memref<16xf32>) attributes {sched.kind = #sched.kind<pointwise>}
 func.func @steps(%call: !llvm.ptr) -> i32 {
   %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index

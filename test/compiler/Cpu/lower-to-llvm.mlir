@@ -5,7 +5,7 @@
 // CHECK-LABEL: llvm.func internal @thin(
 // CHECK-SAME:    !llvm.ptr, %{{[^:]*}}: i64, %{{[^:]*}}: !llvm.ptr, %{{[^:]*}}: !llvm.ptr)
 // CHECK-SAME:    passthrough = {{\[}}["mlc-kind", "pointwise"]]
-func.func private @thin(%x: memref<?x8xf32>, %y: memref<4x8xf32, strided<[16, 1], offset: 2>>, %call: !llvm.ptr) attributes {sched.kind = "pointwise"} {
+func.func private @thin(%x: memref<?x8xf32>, %y: memref<4x8xf32, strided<[16, 1], offset: 2>>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>} {
   %c1 = arith.constant 1 : index
   %v = memref.load %x[%c1, %c1] : memref<?x8xf32>
   memref.store %v, %y[%c1, %c1] : memref<4x8xf32, strided<[16, 1], offset: 2>>

@@ -3,14 +3,14 @@
 
 // Memrefs and sizes are captured, constants are cloned.
 // CHECK-LABEL: func.func private @one_dim_task(
-// CHECK-SAME:    %[[X:.*]]: memref<?xf32>, %[[I:.*]]: index) attributes {sched.kind = "pointwise"}
+// CHECK-SAME:    %[[X:.*]]: memref<?xf32>, %[[I:.*]]: index) attributes {sched.kind = #sched.kind<pointwise>}
 // CHECK-DAG:     %[[C:.*]] = arith.constant 1.000000e+00 : f32
 // CHECK:         memref.store %[[C]], %[[X]][%[[I]]]
 // CHECK:         return
 // CHECK-LABEL: func.func private @one_dim(
 // CHECK-SAME:    %[[X:.*]]: memref<?xf32>, %[[N:.*]]: index, %[[CALL:.*]]: !llvm.ptr)
 // CHECK:         rt.parallel_for @one_dim_task(%[[X]]) count %[[N]] from %[[CALL]] : !llvm.ptr, memref<?xf32>
-func.func private @one_dim(%x: memref<?xf32>, %n: index, %call: !llvm.ptr) attributes {sched.kind = "pointwise"} {
+func.func private @one_dim(%x: memref<?xf32>, %n: index, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>} {
   %one = arith.constant 1.0 : f32
   scf.forall (%i) in (%n) {
     memref.store %one, %x[%i] : memref<?xf32>

@@ -17,7 +17,7 @@
 // CHECK: %[[EXISTS:.*]] = arith.cmpi ult, %[[INDEX:.*]], %[[COUNT]]
 // CHECK: scf.if %[[EXISTS]]
 // CHECK: memref.store %[[ONE]], %[[Y]][%[[INDEX]],
-func.func private @kernel_0(%x: memref<?x8xf32>, %call: !llvm.ptr) attributes {sched.kind = "pointwise"} {
+func.func private @kernel_0(%x: memref<?x8xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>} {
   %zero = arith.constant 0 : index
   %one = arith.constant 1.0 : f32
   %n = memref.dim %x, %zero : memref<?x8xf32>
@@ -38,7 +38,7 @@ func.func private @kernel_0(%x: memref<?x8xf32>, %call: !llvm.ptr) attributes {s
 // CHECK-NOT: scf.if
 // CHECK: func.func @twice_0(
 // CHECK: scf.if
-func.func private @twice(%x: memref<256xf32>, %call: !llvm.ptr) attributes {sched.kind = "loops"} {
+func.func private @twice(%x: memref<256xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<loops>} {
   %one = arith.constant 1.0 : f32
   scf.forall (%t) in (256) {
     memref.store %one, %x[%t] : memref<256xf32>
@@ -60,7 +60,7 @@ func.func private @twice(%x: memref<256xf32>, %call: !llvm.ptr) attributes {sche
 // CHECK: scf.for
 // CHECK: memref.store
 // CHECK: memref.load
-func.func private @serial(%x: memref<256xf32>, %call: !llvm.ptr) attributes {sched.kind = "lowered"} {
+func.func private @serial(%x: memref<256xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<lowered>} {
   %zero = arith.constant 0 : index
   %one = arith.constant 1.0 : f32
   scf.forall (%t) in (256) {
@@ -105,7 +105,7 @@ func.func @main(%call: !llvm.ptr) -> i32 {
 
 // -----
 
-func.func private @checks(%x: memref<256xf32>, %call: !llvm.ptr) attributes {sched.kind = "loops"} {
+func.func private @checks(%x: memref<256xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<loops>} {
   scf.forall (%t) in (256) {
     %good = arith.constant 0 : i1
     // expected-error @below {{is not supported inside GPU code}}

@@ -15,7 +15,7 @@
 // CHECK: %[[EXISTS:.*]] = arith.cmpi ugt
 // CHECK: scf.if %[[EXISTS]]
 // CHECK: memref.store
-func.func private @tiles(%x: memref<?x64xf32>, %w: memref<64x4096xf32>, %y: memref<?x4096xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract"} {
+func.func private @tiles(%x: memref<?x64xf32>, %w: memref<64x4096xf32>, %y: memref<?x4096xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<contract>} {
   %zero = arith.constant 0.0 : f32
   linalg.fill ins(%zero : f32) outs(%y : memref<?x4096xf32>)
   linalg.generic {indexing_maps = [affine_map<(i, j, k) -> (i, k)>, affine_map<(i, j, k) -> (k, j)>, affine_map<(i, j, k) -> (i, j)>],
@@ -32,7 +32,7 @@ func.func private @tiles(%x: memref<?x64xf32>, %w: memref<64x4096xf32>, %y: memr
 // CHECK-LABEL: func.func private @few(
 // CHECK-SAME: task = [1, 1, 1], lanes = 1, vectors = 1, rows = 1
 // CHECK: scf.forall (%{{.*}}) in (4096)
-func.func private @few(%x: memref<64x64xf32>, %w: memref<64x64xf32>, %y: memref<64x64xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract"} {
+func.func private @few(%x: memref<64x64xf32>, %w: memref<64x64xf32>, %y: memref<64x64xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<contract>} {
   %zero = arith.constant 0.0 : f32
   linalg.fill ins(%zero : f32) outs(%y : memref<64x64xf32>)
   linalg.generic {indexing_maps = [affine_map<(i, j, k) -> (i, k)>, affine_map<(i, j, k) -> (k, j)>, affine_map<(i, j, k) -> (i, j)>],
@@ -49,7 +49,7 @@ func.func private @few(%x: memref<64x64xf32>, %w: memref<64x64xf32>, %y: memref<
 // CHECK-LABEL: func.func private @element(
 // CHECK: scf.forall (%{{.*}}) in (120)
 // CHECK: memref.load
-func.func private @element(%x: memref<4x30xf32>, %y: memref<4x30xf32>, %call: !llvm.ptr) attributes {sched.kind = "pointwise"} {
+func.func private @element(%x: memref<4x30xf32>, %y: memref<4x30xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>} {
   linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
       ins(%x : memref<4x30xf32>) outs(%y : memref<4x30xf32>) {
   ^bb0(%a: f32, %o: f32):
@@ -62,7 +62,7 @@ func.func private @element(%x: memref<4x30xf32>, %y: memref<4x30xf32>, %call: !l
 // CHECK-LABEL: func.func private @row(
 // CHECK: scf.forall (%{{.*}}) in (4)
 // CHECK: scf.for
-func.func private @row(%x: memref<4x30xf32>, %y: memref<4xf32>, %call: !llvm.ptr) attributes {sched.kind = "rows"} {
+func.func private @row(%x: memref<4x30xf32>, %y: memref<4xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<rows>} {
   %zero = arith.constant 0.0 : f32
   linalg.fill ins(%zero : f32) outs(%y : memref<4xf32>)
   linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>], iterator_types = ["parallel", "reduction"]}

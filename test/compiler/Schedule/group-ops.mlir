@@ -13,9 +13,9 @@
 
 // A contraction takes the pointwise op that is its only user; a second one is a kernel of its own.
 // CHECK-LABEL: func.func @epilogue
-// CHECK:         "reduction"]} {{.*}} attrs = {sched.group = [[#G:]] : i64, sched.kind = "contract"}
+// CHECK:         "reduction"]} {{.*}} attrs = {sched.group = [[#G:]] : i64, sched.kind = #sched.kind<contract>}
 // CHECK:         "parallel"]} {{.*}} attrs = {sched.group = [[#G]] : i64}
-// CHECK:         "parallel"]} {{.*}} attrs = {sched.group = [[#G + 1]] : i64, sched.kind = "pointwise"}
+// CHECK:         "parallel"]} {{.*}} attrs = {sched.group = [[#G + 1]] : i64, sched.kind = #sched.kind<pointwise>}
 // ALONE-LABEL: func.func @epilogue
 // ALONE-COUNT-3: sched.kind
 func.func @epilogue(%x: tensor<?x8xf32>, %w: tensor<8x16xf32>, %b: tensor<16xf32>, %init: tensor<?x16xf32>) -> tensor<?x16xf32> {
@@ -45,8 +45,8 @@ func.func @epilogue(%x: tensor<?x8xf32>, %w: tensor<8x16xf32>, %b: tensor<16xf32
 
 // A contraction whose result has two users takes no epilogue: it must be in memory anyway.
 // CHECK-LABEL: func.func @two_users
-// CHECK:         sched.group = [[#G:]] : i64, sched.kind = "contract"
-// CHECK:         sched.group = [[#G + 1]] : i64, sched.kind = "pointwise"
+// CHECK:         sched.group = [[#G:]] : i64, sched.kind = #sched.kind<contract>
+// CHECK:         sched.group = [[#G + 1]] : i64, sched.kind = #sched.kind<pointwise>
 func.func @two_users(%x: tensor<4x8xf32>, %w: tensor<8x16xf32>, %init: tensor<4x16xf32>) -> (tensor<4x16xf32>, tensor<4x16xf32>) {
   %zero = arith.constant 0.0 : f32
   %f = linalg.fill ins(%zero : f32) outs(%init : tensor<4x16xf32>) -> tensor<4x16xf32>
@@ -68,7 +68,7 @@ func.func @two_users(%x: tensor<4x8xf32>, %w: tensor<8x16xf32>, %init: tensor<4x
 
 // The sum, and what divides rows by it, walk the same rows: one group (a softmax's second half).
 // CHECK-LABEL: func.func @rows
-// CHECK:         sched.group = [[#G:]] : i64, sched.kind = "rows"
+// CHECK:         sched.group = [[#G:]] : i64, sched.kind = #sched.kind<rows>
 // CHECK:         attrs = {sched.group = [[#G]] : i64}
 func.func @rows(%x: tensor<?x64xf32>, %v: tensor<?xf32>, %init: tensor<?x64xf32>) -> tensor<?x64xf32> {
   %zero = arith.constant 0.0 : f32
@@ -89,7 +89,7 @@ func.func @rows(%x: tensor<?x64xf32>, %v: tensor<?xf32>, %init: tensor<?x64xf32>
 
 // A second reduction of the same rows joins through the input that they share; it is in the same pass over memory.
 // CHECK-LABEL: func.func @shared_input
-// CHECK:         sched.group = [[#G:]] : i64, sched.kind = "rows"
+// CHECK:         sched.group = [[#G:]] : i64, sched.kind = #sched.kind<rows>
 // CHECK:         attrs = {sched.group = [[#G]] : i64}
 func.func @shared_input(%x: tensor<4x64xf32>, %v: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) {
   %zero = arith.constant 0.0 : f32
@@ -109,8 +109,8 @@ func.func @shared_input(%x: tensor<4x64xf32>, %v: tensor<4xf32>) -> (tensor<4xf3
 
 // sum(x * w * b) and sum(z * w * b) share vectors, which have no rows: x and z may have different numbers of them.
 // CHECK-LABEL: func.func @shared_vector
-// CHECK:         sched.group = [[#G:]] : i64, sched.kind = "rows"
-// CHECK:         sched.group = [[#G + 1]] : i64, sched.kind = "rows"
+// CHECK:         sched.group = [[#G:]] : i64, sched.kind = #sched.kind<rows>
+// CHECK:         sched.group = [[#G + 1]] : i64, sched.kind = #sched.kind<rows>
 func.func @shared_vector(%x: tensor<?x64xf32>, %z: tensor<?x64xf32>, %w: tensor<64xf32>, %b: tensor<64xf32>, %v: tensor<?xf32>, %u: tensor<?xf32>) -> (tensor<?xf32>, tensor<?xf32>) {
   %zero = arith.constant 0.0 : f32
   %f = linalg.fill ins(%zero : f32) outs(%v : tensor<?xf32>) -> tensor<?xf32>
@@ -136,8 +136,8 @@ func.func @shared_vector(%x: tensor<?x64xf32>, %z: tensor<?x64xf32>, %w: tensor<
 
 // The transposed use of a row scalar, along the columns, needs all rows first: another group.
 // CHECK-LABEL: func.func @across
-// CHECK:         sched.group = [[#G:]] : i64, sched.kind = "rows"
-// CHECK:         sched.group = [[#G + 1]] : i64, sched.kind = "pointwise"
+// CHECK:         sched.group = [[#G:]] : i64, sched.kind = #sched.kind<rows>
+// CHECK:         sched.group = [[#G + 1]] : i64, sched.kind = #sched.kind<pointwise>
 func.func @across(%x: tensor<64x64xf32>, %v: tensor<64xf32>, %init: tensor<64x64xf32>) -> tensor<64x64xf32> {
   %zero = arith.constant 0.0 : f32
   %f = linalg.fill ins(%zero : f32) outs(%v : tensor<64xf32>) -> tensor<64xf32>
@@ -157,9 +157,9 @@ func.func @across(%x: tensor<64x64xf32>, %v: tensor<64xf32>, %init: tensor<64x64
 
 // x / s + p, with p a transpose (not of rows) of s's broadcast: p runs between the two, so they cannot be one kernel.
 // CHECK-LABEL: func.func @cycle
-// CHECK:         sched.group = [[#G:]] : i64, sched.kind = "rows"
-// CHECK:         sched.group = [[#G + 1]] : i64, sched.kind = "pointwise"
-// CHECK:         sched.group = [[#G + 2]] : i64, sched.kind = "pointwise"
+// CHECK:         sched.group = [[#G:]] : i64, sched.kind = #sched.kind<rows>
+// CHECK:         sched.group = [[#G + 1]] : i64, sched.kind = #sched.kind<pointwise>
+// CHECK:         sched.group = [[#G + 2]] : i64, sched.kind = #sched.kind<pointwise>
 func.func @cycle(%x: tensor<64x64xf32>, %v: tensor<64xf32>, %init: tensor<64x64xf32>) -> tensor<64x64xf32> {
   %zero = arith.constant 0.0 : f32
   %f = linalg.fill ins(%zero : f32) outs(%v : tensor<64xf32>) -> tensor<64xf32>
@@ -184,8 +184,8 @@ func.func @cycle(%x: tensor<64x64xf32>, %v: tensor<64xf32>, %init: tensor<64x64x
 
 // A sum of columns has no row to stay in: it is tiled as a contraction. A gather is plain loops.
 // CHECK-LABEL: func.func @kinds
-// CHECK:         sched.kind = "contract"
-// CHECK:         sched.kind = "loops"
+// CHECK:         sched.kind = #sched.kind<contract>
+// CHECK:         sched.kind = #sched.kind<loops>
 func.func @kinds(%x: tensor<64x?xf32>, %v: tensor<?xf32>, %i: tensor<?xindex>) -> (tensor<?xf32>, tensor<?xf32>) {
   %zero = arith.constant 0.0 : f32
   %c0 = arith.constant 0 : index

@@ -10,7 +10,7 @@
 // CHECK:         vector.constant_mask [11] : vector<16xi1>
 // CHECK:         vector.maskedload
 // CHECK:         vector.maskedstore
-func.func private @flat(%x: memref<17x59xf32>, %y: memref<17x59xf32>, %call: !llvm.ptr) attributes {sched.kind = "pointwise",
+func.func private @flat(%x: memref<17x59xf32>, %y: memref<17x59xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>,
     sched.tiling = #sched.tiling<task = [0, 0], lanes = 16, vectors = 2, rows = 1, row_loop = -1, lane_loop = 1>} {
   %one = arith.constant 1.0 : f32
   linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>], iterator_types = ["parallel", "parallel"]}
@@ -30,7 +30,7 @@ func.func private @flat(%x: memref<17x59xf32>, %y: memref<17x59xf32>, %call: !ll
 // CHECK:           scf.for
 // CHECK:             %[[B:.*]] = memref.load %{{.*}} : memref<4xf32>
 // CHECK:             vector.broadcast %[[B]] : f32 to vector<32xf32>
-func.func private @tasks(%x: memref<4x64xf32>, %b: memref<4xf32>, %y: memref<4x64xf32>, %call: !llvm.ptr) attributes {sched.kind = "pointwise",
+func.func private @tasks(%x: memref<4x64xf32>, %b: memref<4xf32>, %y: memref<4x64xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>,
     sched.tiling = #sched.tiling<task = [2, 0], lanes = 16, vectors = 2, rows = 1, row_loop = -1, lane_loop = 1>} {
   linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0)>, affine_map<(d0, d1) -> (d0, d1)>],
       iterator_types = ["parallel", "parallel"]} ins(%x, %b : memref<4x64xf32>, memref<4xf32>) outs(%y : memref<4x64xf32>) {
@@ -49,7 +49,7 @@ func.func private @tasks(%x: memref<4x64xf32>, %b: memref<4xf32>, %y: memref<4x6
 // CHECK-COUNT-8: vector.shuffle
 // CHECK-COUNT-4: vector.store %{{.*}} : memref<8x8xf32>, vector<4xf32>
 // CHECK-NOT:     memref.load
-func.func private @transpose(%x: memref<8x8xf32>, %y: memref<8x8xf32>, %call: !llvm.ptr) attributes {sched.kind = "pointwise",
+func.func private @transpose(%x: memref<8x8xf32>, %y: memref<8x8xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>,
     sched.tiling = #sched.tiling<task = [0, 0], lanes = 4, vectors = 1, rows = 1, row_loop = -1, lane_loop = 1>} {
   linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d1, d0)>, affine_map<(d0, d1) -> (d0, d1)>], iterator_types = ["parallel", "parallel"]}
       ins(%x : memref<8x8xf32>) outs(%y : memref<8x8xf32>) {
@@ -75,7 +75,7 @@ func.func private @transpose(%x: memref<8x8xf32>, %y: memref<8x8xf32>, %call: !l
 // CHECK-NEXT:      scf.for
 // CHECK:             vector.broadcast %[[TOTAL]]
 // CHECK:             arith.divf
-func.func private @stages(%x: memref<?x64xf32>, %e: memref<?x64xf32>, %y: memref<?x64xf32>, %call: !llvm.ptr) attributes {sched.kind = "rows",
+func.func private @stages(%x: memref<?x64xf32>, %e: memref<?x64xf32>, %y: memref<?x64xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<rows>,
     sched.tiling = #sched.tiling<task = [0, 0], lanes = 16, vectors = 2, rows = 1, row_loop = -1, lane_loop = 1>} {
   %c0 = arith.constant 0 : index
   %zero = arith.constant 0.0 : f32
@@ -112,7 +112,7 @@ func.func private @stages(%x: memref<?x64xf32>, %e: memref<?x64xf32>, %y: memref
 // CHECK:           scf.for
 // CHECK:             memref.load
 // CHECK:             memref.store
-func.func private @naive(%x: memref<?x4xf32>, %y: memref<?x4xf32>, %call: !llvm.ptr) attributes {sched.kind = "pointwise"} {
+func.func private @naive(%x: memref<?x4xf32>, %y: memref<?x4xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>} {
   linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>], iterator_types = ["parallel", "parallel"]}
       ins(%x : memref<?x4xf32>) outs(%y : memref<?x4xf32>) {
   ^bb0(%a: f32, %o: f32):
@@ -130,7 +130,7 @@ func.func private @naive(%x: memref<?x4xf32>, %y: memref<?x4xf32>, %call: !llvm.
 // CHECK:         arith.trunci %{{.*}} : vector<16xi8> to vector<16xi1>
 // CHECK:         arith.extui %{{.*}} : vector<16xi1> to vector<16xi8>
 // CHECK:         vector.store %{{.*}} : memref<64xi8>, vector<16xi8>
-func.func private @bools(%x: memref<64xi1>, %y: memref<64xi1>, %call: !llvm.ptr) attributes {sched.kind = "pointwise",
+func.func private @bools(%x: memref<64xi1>, %y: memref<64xi1>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>,
     sched.tiling = #sched.tiling<task = [0], lanes = 16, vectors = 1, rows = 1, row_loop = -1, lane_loop = 0>} {
   %true = arith.constant true
   linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
@@ -149,7 +149,7 @@ func.func private @bools(%x: memref<64xi1>, %y: memref<64xi1>, %call: !llvm.ptr)
 // CHECK-NOT:     memref.load
 // CHECK-COUNT-3: vector.shuffle %{{.*}}, %{{.*}} [0, 2, 5, 7] : vector<4xf32>, vector<4xf32>
 // CHECK:         vector.store
-func.func private @window(%x: memref<9xf32>, %w: memref<3xf32>, %y: memref<4xf32>, %call: !llvm.ptr) attributes {sched.kind = "loops",
+func.func private @window(%x: memref<9xf32>, %w: memref<3xf32>, %y: memref<4xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<loops>,
     sched.tiling = #sched.tiling<task = [0], lanes = 4, vectors = 1, rows = 1, row_loop = -1, lane_loop = 0>} {
   %low = arith.constant 0xFF800000 : f32
   linalg.fill ins(%low : f32) outs(%y : memref<4xf32>)

@@ -4,7 +4,7 @@
 // Every element has a thread; what it finds goes into the call's record, the lowest position first. One more thread takes the value.
 // CHECK-LABEL: func.func private @kernel_0
 // CHECK-SAME:    (%[[X:.*]]: memref<?xi64>, %[[LOWER:.*]]: index, %[[UPPER:.*]]: index, %{{.*}}: index, %{{.*}}: index, %[[RECORD:.*]]: memref<4xi64>,
-// CHECK-SAME:    sched.kind = "check"
+// CHECK-SAME:    sched.kind = #sched.kind<check>
 // CHECK:         scf.forall (%[[I:.*]]) in (
 // CHECK:           memref.load %[[X]][%[[I]]]
 // CHECK:           memref.atomic_rmw minu
@@ -52,7 +52,7 @@ func.func @main(%x: tensor<?xf32> {onnx.dims = ["n"], onnx.name = "x"}) {
 module attributes {rt.state = [#rt.slot<name = "w", type = tensor<4xf32>>, #rt.slot<name = "v", type = tensor<4xf32>>]} {
 func.func @main(%x: tensor<4xf32> {onnx.dims = [""], onnx.name = "x"}) {
   %e = tensor.empty() : tensor<4xf32>
-  %y = linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"], sched.group = 0 : i64, sched.kind = "pointwise"}
+  %y = linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"], sched.group = 0 : i64, sched.kind = #sched.kind<pointwise>}
       ins(%x : tensor<4xf32>) outs(%e : tensor<4xf32>) {
   ^bb0(%a: f32, %o: f32):
     %n = arith.negf %a : f32

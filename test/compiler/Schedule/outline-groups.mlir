@@ -4,7 +4,7 @@
 
 // An argument is an input, a constant a weight, and the result of the last kernel is written where the caller wants it.
 // CHECK-LABEL: module attributes {rt.weights = [#rt.weight<value = dense<{{.*}}> : tensor<4xf32>>]}
-// CHECK:       func.func private @kernel_0(%{{.*}}: memref<4xf32>, %{{.*}}: memref<4xf32>, %{{.*}}: memref<4xf32>, %{{.*}}: !llvm.ptr) attributes {sched.kind = "pointwise"}
+// CHECK:       func.func private @kernel_0(%{{.*}}: memref<4xf32>, %{{.*}}: memref<4xf32>, %{{.*}}: memref<4xf32>, %{{.*}}: !llvm.ptr) attributes {sched.kind = #sched.kind<pointwise>}
 // CHECK:       func.func @main(%[[CALL:.*]]: !llvm.ptr) -> i32
 // CHECK-DAG:     %[[X:.*]] = rt.buffer %[[CALL]] "input"[0]
 // CHECK-DAG:     %[[W:.*]] = rt.buffer %[[CALL]] "weights"[0]
@@ -16,7 +16,7 @@ func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
   %w = core.constant dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf32>
   %empty = tensor.empty() : tensor<4xf32>
   %y = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
-      ins(%x, %w : tensor<4xf32>, tensor<4xf32>) outs(%empty : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "pointwise"} {
+      ins(%x, %w : tensor<4xf32>, tensor<4xf32>) outs(%empty : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = #sched.kind<pointwise>} {
   ^bb0(%l: f32, %r: f32, %o: f32):
     %s = arith.addf %l, %r : f32
     linalg.yield %s : f32
@@ -40,13 +40,13 @@ func.func @padding(%x: tensor<4xf32>) -> tensor<6xf32> {
   %small = tensor.empty() : tensor<4xf32>
   %large = tensor.empty() : tensor<6xf32>
   %e = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
-      ins(%x : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "pointwise"} {
+      ins(%x : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = #sched.kind<pointwise>} {
   ^bb0(%l: f32, %o: f32):
     %s = math.exp %l : f32
     linalg.yield %s : f32
   } -> tensor<4xf32>
   %f = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]} outs(%large : tensor<6xf32>)
-      attrs = {sched.group = 1 : i64, sched.kind = "pointwise"} {
+      attrs = {sched.group = 1 : i64, sched.kind = #sched.kind<pointwise>} {
   ^bb0(%o: f32):
     linalg.yield %zero : f32
   } -> tensor<6xf32>
@@ -71,13 +71,13 @@ func.func @concatenation(%x: tensor<2x4xf32>, %z: tensor<2x4xf32>) -> tensor<2x8
   %small = tensor.empty() : tensor<2x4xf32>
   %large = tensor.empty() : tensor<2x8xf32>
   %a = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>], iterator_types = ["parallel", "parallel"]}
-      ins(%x : tensor<2x4xf32>) outs(%small : tensor<2x4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "pointwise"} {
+      ins(%x : tensor<2x4xf32>) outs(%small : tensor<2x4xf32>) attrs = {sched.group = 0 : i64, sched.kind = #sched.kind<pointwise>} {
   ^bb0(%l: f32, %o: f32):
     %s = math.exp %l : f32
     linalg.yield %s : f32
   } -> tensor<2x4xf32>
   %b = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0, d1)>], iterator_types = ["parallel", "parallel"]}
-      ins(%z : tensor<2x4xf32>) outs(%small : tensor<2x4xf32>) attrs = {sched.group = 1 : i64, sched.kind = "pointwise"} {
+      ins(%z : tensor<2x4xf32>) outs(%small : tensor<2x4xf32>) attrs = {sched.group = 1 : i64, sched.kind = #sched.kind<pointwise>} {
   ^bb0(%l: f32, %o: f32):
     %s = math.exp %l : f32
     linalg.yield %s : f32
@@ -99,7 +99,7 @@ func.func @reshaped(%x: tensor<4xf32>) -> (tensor<8xf32>, tensor<2x2xf32>) {
   %small = tensor.empty() : tensor<4xf32>
   %large = tensor.empty() : tensor<8xf32>
   %a = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
-      ins(%x : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "pointwise"} {
+      ins(%x : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = #sched.kind<pointwise>} {
   ^bb0(%l: f32, %o: f32):
     %s = math.exp %l : f32
     linalg.yield %s : f32
@@ -124,7 +124,7 @@ func.func @reshaped(%x: tensor<4xf32>) -> (tensor<8xf32>, tensor<2x2xf32>) {
 func.func @returned(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) {
   %small = tensor.empty() : tensor<4xf32>
   %y = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
-      ins(%x : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "pointwise"} {
+      ins(%x : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = #sched.kind<pointwise>} {
   ^bb0(%l: f32, %o: f32):
     %s = math.exp %l : f32
     linalg.yield %s : f32
@@ -136,7 +136,7 @@ func.func @returned(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<
 
 // A row scalar stays inside of its kernel; what leaves the group is an operand. Symbols become rt.dim, the sizes of results are
 // kept for @main_sizes.
-// CHECK-LABEL: func.func private @kernel_0(%arg0: memref<?x64xf32>, %arg1: memref<?x64xf32>, %{{.*}}: !llvm.ptr) attributes {sched.kind = "rows"}
+// CHECK-LABEL: func.func private @kernel_0(%arg0: memref<?x64xf32>, %arg1: memref<?x64xf32>, %{{.*}}: !llvm.ptr) attributes {sched.kind = #sched.kind<rows>}
 // CHECK:         %[[S:.*]] = memref.alloc(%{{.*}}) : memref<?xf32>
 // CHECK:         linalg.fill ins(%{{.*}}) outs(%[[S]]
 // CHECK:         linalg.generic {{.*}} ins(%arg0 : {{.*}} outs(%[[S]] :
@@ -153,7 +153,7 @@ func.func @main(%x: tensor<?x64xf32> {onnx.dims = ["n", ""], onnx.name = "x"}) -
   %empty = tensor.empty(%n) : tensor<?x64xf32>
   %f = linalg.fill ins(%zero : f32) outs(%v : tensor<?xf32>) -> tensor<?xf32>
   %s = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d0)>], iterator_types = ["parallel", "reduction"]}
-      ins(%x : tensor<?x64xf32>) outs(%f : tensor<?xf32>) attrs = {sched.group = 0 : i64, sched.kind = "rows"} {
+      ins(%x : tensor<?x64xf32>) outs(%f : tensor<?xf32>) attrs = {sched.group = 0 : i64, sched.kind = #sched.kind<rows>} {
   ^bb0(%l: f32, %o: f32):
     %r = arith.addf %o, %l : f32
     linalg.yield %r : f32
@@ -190,13 +190,13 @@ func.func @loop(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<8x4xf32>) {
   %n, %y:2 = core.loop %c8 carry(%x, %room : tensor<4xf32>, tensor<8x4xf32>) {
   ^bb0(%step: index, %v: tensor<4xf32>, %all: tensor<8x4xf32>):
     %s = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
-        ins(%v, %w : tensor<4xf32>, tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "pointwise"} {
+        ins(%v, %w : tensor<4xf32>, tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = #sched.kind<pointwise>} {
     ^bb0(%l: f32, %r: f32, %o: f32):
       %a = arith.addf %l, %r : f32
       linalg.yield %a : f32
     } -> tensor<4xf32>
     %e = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
-        ins(%s : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 1 : i64, sched.kind = "pointwise"} {
+        ins(%s : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 1 : i64, sched.kind = #sched.kind<pointwise>} {
     ^bb0(%l: f32, %o: f32):
       %a = math.exp %l : f32
       linalg.yield %a : f32
@@ -224,7 +224,7 @@ func.func @elsewhere(%x: tensor<4xf32>, %c: tensor<i1>, %n: index) -> tensor<4xf
   %s, %y = core.loop %c8 while %c : tensor<i1> carry(%x : tensor<4xf32>) {
   ^bb0(%step: index, %v: tensor<4xf32>):
     %r = linalg.generic {indexing_maps = [affine_map<(d0) -> (-d0 + 3)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
-        ins(%v : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "loops"} {
+        ins(%v : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = #sched.kind<loops>} {
     ^bb0(%l: f32, %o: f32):
       linalg.yield %l : f32
     } -> tensor<4xf32>
@@ -248,7 +248,7 @@ func.func @branch(%x: tensor<4xf32>, %c: tensor<i1>) -> tensor<4xf32> {
   %small = tensor.empty() : tensor<4xf32>
   %y = core.if %c {
     %e = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
-        ins(%x : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = "pointwise"} {
+        ins(%x : tensor<4xf32>) outs(%small : tensor<4xf32>) attrs = {sched.group = 0 : i64, sched.kind = #sched.kind<pointwise>} {
     ^bb0(%l: f32, %o: f32):
       %a = math.exp %l : f32
       linalg.yield %a : f32

@@ -20,7 +20,7 @@ module attributes {rt.weights = [#rt.weight<value = dense<[[1.0, 2.0, 3.0], [4.0
     call @kernel_0(%x, %w, %y, %call) : (memref<4x2xf32>, memref<2x3xf32>, memref<4x3xf32>, !llvm.ptr) -> ()
     return %zero : i32
   }
-  func.func private @kernel_0(%x: memref<4x2xf32>, %w: memref<2x3xf32>, %y: memref<4x3xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
+  func.func private @kernel_0(%x: memref<4x2xf32>, %w: memref<2x3xf32>, %y: memref<4x3xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<contract>,
       sched.tiling = #sched.tiling<task = [0, 0, 0], lanes = 2, vectors = 1, rows = 4, row_loop = 0, lane_loop = 1>} {
     linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d2, d1)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
         iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<4x2xf32>, memref<2x3xf32>) outs(%y : memref<4x3xf32>) {
@@ -53,7 +53,7 @@ module attributes {rt.weights = [#rt.weight<value = dense<1.0> : tensor<4x2xf32>
     call @kernel_0(%x, %w, %y, %call) : (memref<?x2xf32>, memref<4x2xf32>, memref<?x4xf32>, !llvm.ptr) -> ()
     return %zero : i32
   }
-  func.func private @kernel_0(%x: memref<?x2xf32>, %w: memref<4x2xf32>, %y: memref<?x4xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
+  func.func private @kernel_0(%x: memref<?x2xf32>, %w: memref<4x2xf32>, %y: memref<?x4xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<contract>,
       sched.tiling = #sched.tiling<task = [0, 0, 0], lanes = 4, vectors = 1, rows = 8, row_loop = 0, lane_loop = 1>} {
     linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d1, d2)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
         iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<?x2xf32>, memref<4x2xf32>) outs(%y : memref<?x4xf32>) {
@@ -84,7 +84,7 @@ module attributes {rt.weights = [#rt.weight<value = dense<1.0> : tensor<2x4xf32>
     call @kernel_0(%x, %v, %y, %call) : (memref<4x2xf32>, memref<2x4xf32>, memref<4x4xf32>, !llvm.ptr) -> ()
     return %zero : i32
   }
-  func.func private @kernel_0(%x: memref<4x2xf32>, %w: memref<2x4xf32>, %y: memref<4x4xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
+  func.func private @kernel_0(%x: memref<4x2xf32>, %w: memref<2x4xf32>, %y: memref<4x4xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<contract>,
       sched.tiling = #sched.tiling<task = [0, 0, 0], lanes = 4, vectors = 1, rows = 4, row_loop = 0, lane_loop = 1>} {
     linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d2, d1)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
         iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<4x2xf32>, memref<2x4xf32>) outs(%y : memref<4x4xf32>) {
@@ -112,7 +112,7 @@ module attributes {rt.weights = [#rt.weight<value = dense<1.0> : tensor<2x4xf32>
     call @kernel_0(%x, %w, %y, %call) : (memref<4x2xf32>, memref<2x4xf32>, memref<4x4xf32>, !llvm.ptr) -> ()
     return %zero : i32
   }
-  func.func private @kernel_0(%x: memref<4x2xf32>, %w: memref<2x4xf32>, %y: memref<4x4xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
+  func.func private @kernel_0(%x: memref<4x2xf32>, %w: memref<2x4xf32>, %y: memref<4x4xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<contract>,
       sched.tiling = #sched.tiling<task = [1, 1, 1], lanes = 1, vectors = 1, rows = 1, row_loop = 0, lane_loop = 1>} {
     linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d2, d1)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
         iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<4x2xf32>, memref<2x4xf32>) outs(%y : memref<4x4xf32>) {
@@ -147,7 +147,7 @@ module attributes {rt.weights = [#rt.weight<value = dense<[[1.0, 2.0], [3.0, 4.0
     call @kernel_1(%x, %w, %z, %call) : (memref<4x2xf32>, memref<2x2xf32>, memref<4x2xf32>, !llvm.ptr) -> ()
     return %zero : i32
   }
-  func.func private @kernel_0(%x: memref<4x2xf32>, %w: memref<2x2xf32>, %y: memref<4x2xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract", sched.tiling = #tiling} {
+  func.func private @kernel_0(%x: memref<4x2xf32>, %w: memref<2x2xf32>, %y: memref<4x2xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<contract>, sched.tiling = #tiling} {
     linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d2, d1)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
         iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<4x2xf32>, memref<2x2xf32>) outs(%y : memref<4x2xf32>) {
     ^bb0(%l: f32, %r: f32, %o: f32):
@@ -157,7 +157,7 @@ module attributes {rt.weights = [#rt.weight<value = dense<[[1.0, 2.0], [3.0, 4.0
     }
     return
   }
-  func.func private @kernel_1(%x: memref<4x2xf32>, %w: memref<2x2xf32>, %y: memref<4x2xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract", sched.tiling = #tiling} {
+  func.func private @kernel_1(%x: memref<4x2xf32>, %w: memref<2x2xf32>, %y: memref<4x2xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<contract>, sched.tiling = #tiling} {
     linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d1, d2)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
         iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<4x2xf32>, memref<2x2xf32>) outs(%y : memref<4x2xf32>) {
     ^bb0(%l: f32, %r: f32, %o: f32):
@@ -185,7 +185,7 @@ module attributes {rt.weights = [#rt.weight<value = dense<[[[1.0, 2.0]], [[3.0, 
     call @kernel_0(%x, %v, %y, %call) : (memref<4x2xf32>, memref<2x2xf32>, memref<4x2xf32>, !llvm.ptr) -> ()
     return %zero : i32
   }
-  func.func private @kernel_0(%x: memref<4x2xf32>, %w: memref<2x2xf32>, %y: memref<4x2xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
+  func.func private @kernel_0(%x: memref<4x2xf32>, %w: memref<2x2xf32>, %y: memref<4x2xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<contract>,
       sched.tiling = #sched.tiling<task = [0, 0, 0], lanes = 2, vectors = 1, rows = 4, row_loop = 0, lane_loop = 1>} {
     linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d2, d1)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
         iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<4x2xf32>, memref<2x2xf32>) outs(%y : memref<4x2xf32>) {
@@ -218,7 +218,7 @@ module attributes {rt.weights = [#rt.weight<value = dense<[[1.0, 2.0], [3.0, 4.0
     call @kernel_0(%x, %w, %y, %call) : (memref<?x2xf32>, memref<4x2xf32>, memref<?x4xf32>, !llvm.ptr) -> ()
     return %zero : i32
   }
-  func.func private @kernel_0(%x: memref<?x2xf32>, %w: memref<4x2xf32>, %y: memref<?x4xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
+  func.func private @kernel_0(%x: memref<?x2xf32>, %w: memref<4x2xf32>, %y: memref<?x4xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<contract>,
       sched.tiling = #sched.tiling<task = [1, 2, 1], lanes = 1, vectors = 2, rows = 1, row_loop = 0, lane_loop = 1>} {
     linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d1, d2)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
         iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<?x2xf32>, memref<4x2xf32>) outs(%y : memref<?x4xf32>) {
@@ -248,7 +248,7 @@ module attributes {rt.weights = [#rt.weight<value = dense<1.0> : tensor<2x4xf32>
     call @kernel_0(%x, %w, %y, %call) : (memref<?x2xf32>, memref<2x4xf32>, memref<?x4xf32>, !llvm.ptr) -> ()
     return %zero : i32
   }
-  func.func private @kernel_0(%x: memref<?x2xf32>, %w: memref<2x4xf32>, %y: memref<?x4xf32>, %call: !llvm.ptr) attributes {sched.kind = "contract",
+  func.func private @kernel_0(%x: memref<?x2xf32>, %w: memref<2x4xf32>, %y: memref<?x4xf32>, %call: !llvm.ptr) attributes {sched.kind = #sched.kind<contract>,
       sched.tiling = #sched.tiling<task = [1, 2, 1], lanes = 1, vectors = 2, rows = 1, row_loop = 0, lane_loop = 1>} {
     linalg.generic {indexing_maps = [affine_map<(d0, d1, d2) -> (d0, d2)>, affine_map<(d0, d1, d2) -> (d2, d1)>, affine_map<(d0, d1, d2) -> (d0, d1)>],
         iterator_types = ["parallel", "parallel", "reduction"]} ins(%x, %w : memref<?x2xf32>, memref<2x4xf32>) outs(%y : memref<?x4xf32>) {

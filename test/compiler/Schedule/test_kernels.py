@@ -28,7 +28,7 @@ def build(folder, mlc, name, source, lanes):
     kind = re.search(r"\[(\w+)\]$", source.split("\n", 1)[0]).group(1)
     body = source.split("\n", 1)[1]
     header = f"func.func @{name}(" + source.split("\n", 1)[0].rsplit(" [", 1)[0] + ", %call: !llvm.ptr) attributes {llvm.emit_c_interface"
-    header += f', sched.kind = "{kind}", sched.tiling = {PLAN.format(lanes)}}} {{\n' if lanes else "} {\n"
+    header += f', sched.kind = #sched.kind<{kind}>, sched.tiling = {PLAN.format(lanes)}}} {{\n' if lanes else "} {\n"
     path = folder / f"{name}{lanes or ''}.mlir"
     path.write_text(header + body + "\n  return\n}\n")
     passes = "lower-kernels,expand-math,canonicalize,cse" if lanes else "expand-math"
@@ -36,7 +36,7 @@ def build(folder, mlc, name, source, lanes):
     assert lowered.returncode == 0, lowered.stderr
     if lanes:
         assert "linalg." not in lowered.stdout and lowered.stdout.count("scf.forall") <= 1
-    text = re.sub(r', sched\.tiling = #sched\.tiling<[^>]*>|, sched\.kind = "\w+"', "", lowered.stdout)
+    text = re.sub(r', sched\.tiling = #sched\.tiling<[^>]*>|, sched\.kind = #sched\.kind<\w+>', "", lowered.stdout)
     llvm = subprocess.run([tool("mlir-opt"), f"--pass-pipeline={TO_LLVM}"], input=text, capture_output=True, text=True)
     assert llvm.returncode == 0, llvm.stderr
     ir = subprocess.run([tool("mlir-translate"), "--mlir-to-llvmir"], input=llvm.stdout, capture_output=True, text=True, check=True).stdout
