@@ -156,18 +156,33 @@ struct Heads {
 };
 } // namespace
 
-/// What is added to the scores: `filter` where a mask hides a key. [batch] are lengths, [batch, keys] and [batch, queries, keys] flags.
-static std::optional<Expr> keyMask(Node &n, int64_t i, OpFoldResult keys, Type element, double filter) {
+/// What is added to the scores: `filter` where a mask hides a key. [batch] are lengths, [2 batch] the ends of the keys that are seen and
+/// behind these their starts, [batch, keys] and [batch, queries, keys] flags.
+static std::optional<Expr> keyMask(Node &n, int64_t i, OpFoldResult batch, OpFoldResult keys, Type element,
+                                   double filter) {
   CoreBuilder &b = n.b;
   if (!n.ranked(i, 1, 3, "the mask") || !n.elementIs(i, kInteger, "the mask"))
     return std::nullopt;
   Expr mask = n.in(i), isSeen = mask;
   if (n.rank(i) == 1) {
     Type i64 = b.builder.getI64Type();
-    if (!n.requireInRange(mask, b.builder.getIndexAttr(0), b.indexSum(keys, b.builder.getIndexAttr(1)),
-                          "number of keys"))
+    OpFoldResult zero = b.builder.getIndexAttr(0);
+    if (!n.requireInRange(mask, zero, b.indexSum(keys, b.builder.getIndexAttr(1)), "number of keys"))
       return std::nullopt;
-    isSeen = b.compare(core::Comparison::LT, b.iota({keys}, 0, i64), b.unsqueeze(convert(b, mask, i64), {1, 2, 3}));
+    auto size = constantSize(b.dim(mask, 0)), count = constantSize(batch);
+    bool hasStarts = size && count && *size == 2 * *count;
+    if (size && count && *size == 3 * *count + 2) {
+      n.unsupported("a mask of {0} numbers for a batch of {1} (queries and keys packed without padding)", *size,
+                    *count);
+      return std::nullopt;
+    }
+    if (!hasStarts && !n.sameSize(b.dim(mask, 0), batch, "lengths of the mask and the batch"))
+      return std::nullopt;
+    Expr key = b.iota({keys}, 0, i64);
+    auto perBatch = [&](Expr lengths) { return b.unsqueeze(convert(b, lengths, i64), {1, 2, 3}); };
+    isSeen = b.compare(core::Comparison::LT, key, perBatch(hasStarts ? part(mask, 0, zero, batch) : mask));
+    if (hasStarts)
+      isSeen = b.binary("and", isSeen, b.compare(core::Comparison::GE, key, perBatch(part(mask, 0, batch, batch))));
   } else {
     isSeen = b.unsqueeze(b.compare(core::Comparison::GT, mask, 0.0),
                          n.rank(i) == 2 ? ArrayRef<int64_t>{1, 2} : ArrayRef<int64_t>{1});
@@ -194,7 +209,7 @@ static std::optional<Expr> attended(Node &n, const Heads &h) {
     scores = scores + convert(b, *bias, wide);
   }
   if (n.has(h.mask)) {
-    auto mask = keyMask(n, h.mask, b.dim(h.k, 2), wide, filter);
+    auto mask = keyMask(n, h.mask, b.dim(h.k, 0), b.dim(h.k, 2), wide, filter);
     mask = mask ? n.broadcastTo(*mask, b.dims(scores)) : std::nullopt;
     if (!mask)
       return std::nullopt;

@@ -9,7 +9,8 @@ namespace mlc::decompose {
 namespace {
 enum class Mode { Nearest, Linear, Cubic };
 enum class Coordinates { HalfPixel, HalfPixelSymmetric, PytorchHalfPixel, AlignCorners, Asymmetric, TfCropAndResize };
-enum class Nearest { RoundPreferFloor, RoundPreferCeil, Floor, Ceil };
+/// Simple is opset 10's, as ONNX Runtime does it: down where an axis grows, up where it shrinks.
+enum class Nearest { RoundPreferFloor, RoundPreferCeil, Floor, Ceil, Simple };
 
 struct Options {
   Mode mode = Mode::Nearest;
@@ -62,7 +63,7 @@ static double coordinate(const Options &o, const Axis &a, int64_t in, int64_t ou
 static SmallVector<double> coefficients(const Options &o, double ratio, double scale) {
   SmallVector<double> c;
   if (o.mode == Mode::Nearest) {
-    bool isRight = ratio == 1 || o.nearest == Nearest::Ceil ||
+    bool isRight = ratio == 1 || o.nearest == Nearest::Ceil || (o.nearest == Nearest::Simple && scale < 1) ||
                    (o.nearest == Nearest::RoundPreferFloor && ratio > 0.5) ||
                    (o.nearest == Nearest::RoundPreferCeil && ratio >= 0.5);
     return {isRight ? 0.0 : 1.0, isRight ? 1.0 : 0.0};
@@ -196,7 +197,7 @@ static Values resizeDynamic(Node &n, CoreBuilder &b, Expr x, const Options &o, c
   double factor = a.scale;
   bool isWhole = factor >= 1 && factor == std::floor(factor) && factor < (1 << 20);
   bool isFloorOfQuotient =
-      (o.coordinates == Coordinates::Asymmetric && o.nearest == Nearest::Floor) ||
+      (o.coordinates == Coordinates::Asymmetric && (o.nearest == Nearest::Floor || o.nearest == Nearest::Simple)) ||
       ((o.coordinates == Coordinates::HalfPixel || o.coordinates == Coordinates::PytorchHalfPixel) &&
        (o.nearest == Nearest::RoundPreferFloor || o.nearest == Nearest::RoundPreferCeil));
   if (o.mode == Mode::Nearest && isWhole && isFloorOfQuotient)
@@ -210,8 +211,15 @@ static Values resizeDynamic(Node &n, CoreBuilder &b, Expr x, const Options &o, c
   auto gatherAt = [&](Expr at) { return b.gather(x, b.cast(b.minimum(b.maximum(at, 0.0), last), i64), a.axis); };
   Expr y;
   if (o.mode == Mode::Nearest) {
+    auto simple = [&] {
+      Expr ceil = b.unary("ceil", source);
+      if (!a.runTimeScale)
+        return a.scale < 1 ? ceil : floor;
+      return b.select(b.compare(core::Comparison::LT, *a.runTimeScale, 1.0), ceil, floor);
+    };
     Expr at = o.nearest == Nearest::Floor              ? floor
               : o.nearest == Nearest::Ceil             ? b.unary("ceil", source)
+              : o.nearest == Nearest::Simple           ? simple()
               : o.nearest == Nearest::RoundPreferFloor ? b.unary("ceil", source - 0.5)
                                                        : b.unary("floor", source + 0.5);
     y = gatherAt(at);
@@ -375,21 +383,18 @@ static std::optional<SmallVector<Axis>> axesByRunTimeScales(Node &n, ArrayRef<in
   return result;
 }
 
-static Values upsampleBy(Node &n, CoreBuilder &b, const std::optional<SmallVector<Axis>> &axes, bool isReduced) {
+static Values upsampleBy(Node &n, CoreBuilder &b, const std::optional<SmallVector<Axis>> &axes) {
   auto mode = n.choice("mode", "nearest", {"nearest", "linear", "bilinear"});
   if (!mode || !axes)
     return failure();
   Options o;
   o.mode = *mode ? Mode::Linear : Mode::Nearest;
-  // Opset 10's Resize may also reduce; ONNX Runtime rounds up then.
-  if (isReduced)
-    o.nearest = Nearest::Ceil;
+  o.nearest = Nearest::Simple;
   return resizeAxes(n, b, o, *axes);
 }
 
 static Values upsampleByScales(Node &n, CoreBuilder &b, ArrayRef<double> scales) {
-  return upsampleBy(n, b, axesByScales(n, countingFrom(0, n.rank(0)), scales),
-                    llvm::any_of(scales, [](double s) { return s < 1; }));
+  return upsampleBy(n, b, axesByScales(n, countingFrom(0, n.rank(0)), scales));
 }
 
 // Opset 1: [N, C, H, W] by two attributes; 7: one attribute; 9 (and Resize 10): an input.
@@ -401,7 +406,7 @@ static Values upsamplePlane(Node &n, CoreBuilder &b) {
 static Values upsampleByAttribute(Node &n, CoreBuilder &b) { return upsampleByScales(n, b, n.floats("scales")); }
 static Values upsample(Node &n, CoreBuilder &b) {
   if (!n.known.isConstant(b, n.in(1)))
-    return upsampleBy(n, b, axesByRunTimeScales(n, countingFrom(0, n.rank(0)), 1), /*isReduced=*/false);
+    return upsampleBy(n, b, axesByRunTimeScales(n, countingFrom(0, n.rank(0)), 1));
   auto scales = n.constantFloats(1, "scales");
   return scales ? upsampleByScales(n, b, *scales) : failure();
 }

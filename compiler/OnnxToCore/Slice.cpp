@@ -35,6 +35,8 @@ static OpFoldResult fromEnd(Node &n, OpFoldResult bound, OpFoldResult size) {
 
 static Extent extentOf(Node &n, OpFoldResult size, OpFoldResult start, OpFoldResult end, int64_t step) {
   CoreBuilder &b = n.b;
+  step =
+      std::clamp(step, -kElementsMax, kElementsMax); // as good as any beyond the size, and sums with it do not overflow
   auto index = [&](int64_t v) -> OpFoldResult { return b.builder.getIndexAttr(v); };
   auto isHuge = [](OpFoldResult x) { return constantSize(x).value_or(0) >= (int64_t(1) << 31) - 1; };
   OpFoldResult zero = index(0);

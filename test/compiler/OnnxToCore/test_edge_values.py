@@ -295,3 +295,39 @@ def test_position_of_nan(tmp_path, operator, best):
         want = x.shape[1] - 1 - best(x[:, ::-1], axis=1) if last else best(x, axis=1)
         model = model_of(f"(float[n,m] x) => (int64[n] y) {{ y = {operator}<axis=1, keepdims=0, select_last_index={last}>(x) }}")
         np.testing.assert_array_equal(run(tmp_path, model, x=x)[0], want)
+
+
+@pytest.mark.parametrize("scales", [(2, 0.5), (0.6, 1.7), (1.7, 0.6), (0.75, 0.75), (3, 1), (0.4, 2)])
+def test_nearest_of_opset_10(tmp_path, scales):
+    """Each axis by itself: rounded up where it shrinks, down where it grows; the same of scales that a run computes."""
+    x = np.arange(1, 29, dtype=F32).reshape(1, 1, 4, 7)
+    fixed = model_of("(float[1,1,h,w] x) => (float[1,1,p,q] y) { y = Resize(x, s) }", 10)
+    fixed.graph.initializer.append(numpy_helper.from_array(np.array([1, 1, *scales], F32), "s"))
+    computed = model_of("(float[1,1,h,w] x, float[1,1,p,q] z) => (float[1,1,p,q] y) { zs = Shape(z) zf = Cast<to=1>(zs) xs = Shape(x) "
+                        "xf = Cast<to=1>(xs) s = Div(zf, xf) y = Resize(x, s) }", 10)
+    z = np.zeros((1, 1, int(4 * scales[0]), int(7 * scales[1])), F32)
+    for model, feeds in ((fixed, {"x": x}), (computed, {"x": x, "z": z})):
+        want = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+        np.testing.assert_array_equal(run(tmp_path, model, **feeds)[0], want)
+
+
+@pytest.mark.parametrize("start, end, step", [(0, 2**63 - 1, 2**63 - 1), (2**63 - 1, 0, -2**63 + 1), (-1, -2**63, -2**63), (0, 2**63 - 1, 2**63 - 6),
+                                              (1, 2**62, 2**62), (-2, -2**62, -2**41)])
+def test_slice_with_a_huge_step(tmp_path, start, end, step):
+    x = np.arange(7, dtype=F32)
+    model = model_of(f"(float[n] x) => (float[k] y) <int64[1] s={{{start}}}, int64[1] e={{{end}}}, int64[1] a={{0}}, int64[1] p={{{step}}}> "
+                     "{ y = Slice(x, s, e, a, p) }")
+    got, = run(tmp_path, model, x=x)
+    np.testing.assert_array_equal(got, x[start:end:step])
+
+
+def test_attention_of_keys_between(tmp_path):
+    """com.microsoft's mask of 2 batch numbers: the ends of the keys that are seen, then their starts."""
+    rng = np.random.default_rng(0)
+    x, w, b = rng.random((2, 5, 4), F32), rng.random((4, 12), F32), rng.random(12, F32)
+    model = model_of("(float[2,s,4] x, float[4,12] w, float[12] b, int32[4] m) => (float[2,s,4] y) "
+                     "{ y = com.microsoft.Attention<num_heads=2>(x, w, b, m) }", 17, microsoft=True)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    for ends, starts in (((5, 3), (0, 1)), ((4, 5), (3, 0)), ((1, 5), (0, 4))):
+        feeds = {"x": x, "w": w, "b": b, "m": np.array([*ends, *starts], np.int32)}
+        np.testing.assert_allclose(run(tmp_path, model, **feeds)[0], session.run(None, feeds)[0], rtol=1e-5, atol=1e-6)
