@@ -150,7 +150,7 @@ def matmul_integer(g):
 def conv_integer(g):
     dtypes = g.of(U8, I8), g.of(U8, I8)
     image, weights, attributes = convolution(g)
-    if len(image) == 5 and "auto_pad" in attributes:
+    if len(image) == 5 and attributes.get("auto_pad", "VALID") != "VALID":
         raise Reject("the reference's sizes are those of no padding mode")
     points = [zero_point(g, dtype) if g.flag() else None for dtype in dtypes]
     g.node("ConvInteger", [g.tensor(dtypes[0], image), g.weights(dtypes[1], weights), *points], **attributes)
@@ -170,7 +170,7 @@ def qlinear_matmul(g):
 def qlinear_conv(g):
     dtypes = g.of(U8, I8), g.of(U8, I8), g.of(U8, I8)
     image, weights, attributes = convolution(g)
-    if len(image) == 5 and "auto_pad" in attributes:
+    if len(image) == 5 and attributes.get("auto_pad", "VALID") != "VALID":
         raise Reject("the reference's sizes are those of no padding mode")
     inputs = [g.tensor(dtypes[0], image), scale_of(g), zero_point(g, dtypes[0]), g.weights(dtypes[1], weights), scale_of(g),
               zero_point(g, dtypes[1]), scale_of(g), zero_point(g, dtypes[2])]

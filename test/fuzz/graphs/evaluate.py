@@ -131,11 +131,44 @@ class OneHot(OpRun):
         return (np.where((index == row) | (index == row - depth), values[1], values[0]),)
 
 
+class Softmax(OpRun):
+    """Before opset 13, of a matrix: the axes from `axis` on are one; the reference evaluator has that of opset 13 alone."""
+
+    op_domain = ""
+
+    def _run(self, x, axis=1):
+        rows = x.reshape(math.prod(x.shape[:axis]) if axis >= 0 else math.prod(x.shape[:x.ndim + axis]), -1) if x.size else x.reshape(0, 1)
+        shifted = rows.astype(np.float64) - rows.max(axis=1, keepdims=True, initial=-np.inf)
+        powers = np.exp(shifted)
+        return (self.of(rows, shifted, powers / powers.sum(axis=1, keepdims=True)).reshape(x.shape).astype(x.dtype),)
+
+    def of(self, rows, shifted, y):
+        return y
+
+
+class LogSoftmax(Softmax):
+    """As Softmax."""
+
+    def of(self, rows, shifted, y):
+        return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+class Hardmax(Softmax):
+    """As Softmax."""
+
+    def of(self, rows, shifted, y):
+        return np.arange(rows.shape[1]) == rows.argmax(axis=1)[:, np.newaxis] if rows.size else y
+
+
 class Node:
     """One node, run by the reference evaluator, or by ONNX Runtime where that has no such operator."""
 
     def __init__(self, node, opset):
-        self.node, self.opset = node, opset
+        self.node, self.opset = onnx.NodeProto(), opset
+        self.node.CopyFrom(node)
+        for attribute in node.attribute:
+            if attribute.name == "auto_pad" and attribute.s == b"VALID":  # the reference evaluator's is another padding; without it is the same
+                self.node.attribute.remove(attribute)
         self.evaluator, self.decided, self.apart = None, False, False
 
     def model(self, feeds):
@@ -176,7 +209,8 @@ class Node:
     def reference(self, feeds):
         if has_one_reference(self.node):
             raise NotImplementedError(self.node.op_type)
-        return ReferenceEvaluator(self.model(feeds), new_ops=[LRN, Mean, OneHot, Softplus, TensorScatter, *([BatchNormalization] if self.opset < 14 else [])])
+        old = [BatchNormalization] * (self.opset < 14) + [Hardmax, LogSoftmax, Softmax] * (self.opset < 13)
+        return ReferenceEvaluator(self.model(feeds), new_ops=[LRN, Mean, OneHot, Softplus, TensorScatter, *old])
 
 
 def has_one_reference(node):

@@ -12,7 +12,7 @@ from graph import Reject
 
 OPERATORS = {**elementwise.OPERATORS, **movement.OPERATORS, **reductions.OPERATORS, **contractions.OPERATORS, **images.OPERATORS,
              **layers.OPERATORS}
-OPSETS = (18, 9, 11, 13, 15, 17, 20, 21, 23, 24, 26)
+OPSETS = (18, 9, 10, 11, 13, 15, 17, 20, 21, 23, 24, 26)
 # What `mlc ops` lists and no generator makes, and why.
 WITHOUT_GENERATOR = {}
 OLD = {"Upsample": (7, 9), "Scatter": (9, 10)}
