@@ -148,16 +148,15 @@ static FailureOr<std::string> nameInLibrary(ModuleOp module, StringRef weights, 
 
 FailureOr<mlc::Artifact> mlc::collectSignature(ModuleOp module, const CompileOptions &options, StringRef output) {
   Artifact artifact;
-  auto model = module->getAttrOfType<StringAttr>("onnx.model");
-  artifact.model = model ? model.str() : "";
+  onnx::Source source = onnx::sourceOf(module);
+  artifact.model = source.name.str();
+  artifact.sourceHash = source.hash.str();
   StringRef stem = llvm::sys::path::stem(output);
   if (stem != "lib" && stem != "library") // libmodel.a is the library of model, which -lmodel finds
     stem.consume_front("lib");
   artifact.name = toCIdentifier(options.name.empty() ? stem : StringRef(options.name));
   if (StringRef(artifact.name).starts_with("mlc")) // the runtime's own prefix
     artifact.name = "m_" + artifact.name;
-  if (auto hash = module->getAttrOfType<StringAttr>("onnx.hash"))
-    artifact.sourceHash = hash.str();
   if (!options.weightsFile.empty()) {
     auto name = nameInLibrary(module, options.weightsFile, output);
     if (failed(name))

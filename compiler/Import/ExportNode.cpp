@@ -4,6 +4,7 @@
 #include "compiler/Import/OnnxProto.h"
 #include "dialects/core/ElementTypes.h"
 #include "dialects/core/HostTensor.h"
+#include "dialects/onnx/Signature.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -185,8 +186,8 @@ void describe(const InputValue &tensor, pb::TensorProto &initializer) {
 llvm::Expected<std::string> mlc::exportNode(mlc::onnx::NodeOp op, StringRef name, ArrayRef<NodeInput> inputs,
                                             ArrayRef<InputValue> resultTypes) {
   pb::ModelProto model;
-  auto version = op->getParentOfType<ModuleOp>()->getAttrOfType<IntegerAttr>("onnx.ir_version");
-  model.set_ir_version(version ? version.getInt() : int64_t(pb::IR_VERSION));
+  int64_t version = mlc::onnx::sourceOf(op->getParentOfType<ModuleOp>()).irVersion;
+  model.set_ir_version(version ? version : int64_t(pb::IR_VERSION));
   model.set_producer_name("mlc verify");
   pb::GraphProto &graph = *model.mutable_graph();
   graph.set_name("node");

@@ -89,10 +89,6 @@ OwningOpRef<ModuleOp> mlc::importOnnx(StringRef path, const CompileOptions &opti
   StringRef name = llvm::sys::path::filename(path);
   llvm::XXH128_hash_t hash = llvm::xxh3_128bits(llvm::arrayRefFromStringRef<uint8_t>((*file)->bytes()));
   (*file)->releasePages();
-  (*module)->setAttr("onnx.model", builder.getStringAttr(name));
-  (*module)->setAttr("onnx.ir_version", builder.getI64IntegerAttr(model.ir_version()));
-  (*module)->setAttr("onnx.hash",
-                     builder.getStringAttr(llvm::formatv("xxh3:{0:x-16}{1:x-16}", hash.high64, hash.low64).str()));
 
   SymbolSizes sizes;
   std::vector<std::string> unknownInputs;
@@ -117,8 +113,8 @@ OwningOpRef<ModuleOp> mlc::importOnnx(StringRef path, const CompileOptions &opti
   if (failed(importer.prepare(location)) || failed(importer.importMain(graph, scope)) ||
       failed(addOutputs(main, builder, graph, scope, sizes, options.keepsGoing)))
     return {};
-  if (std::vector<std::string> locations = (*file)->externalLocations(); !locations.empty())
-    (*module)->setAttr("onnx.external_data",
-                       builder.getStrArrayAttr(SmallVector<StringRef>(locations.begin(), locations.end())));
+  std::string hashText = llvm::formatv("xxh3:{0:x-16}{1:x-16}", hash.high64, hash.low64);
+  std::vector<std::string> locations = (*file)->externalLocations();
+  mlc::onnx::setSource(*module, {name, hashText, model.ir_version(), {locations.begin(), locations.end()}});
   return module;
 }

@@ -172,8 +172,8 @@ static std::optional<Expr> keyMask(Node &n, int64_t i, OpFoldResult batch, OpFol
     auto size = constantSize(b.dim(mask, 0)), count = constantSize(batch);
     bool hasStarts = size && count && *size == 2 * *count;
     if (size && count && *size == 3 * *count + 2) {
-      n.unsupported("a mask of {0} numbers for a batch of {1} (queries and keys packed without padding)", *size,
-                    *count);
+      (void)n.unsupported("a mask of {0} numbers for a batch of {1} (queries and keys packed without padding)", *size,
+                          *count);
       return std::nullopt;
     }
     if (!hasStarts && !n.sameSize(b.dim(mask, 0), batch, "lengths of the mask and the batch"))

@@ -7,6 +7,32 @@ namespace mlc::onnx {
 
 static constexpr StringLiteral nameAttr = "onnx.name", dimsAttr = "onnx.dims", typeAttr = "onnx.type";
 
+static constexpr StringLiteral modelAttr = "onnx.model", hashAttr = "onnx.hash", irVersionAttr = "onnx.ir_version",
+                               externalDataAttr = "onnx.external_data";
+
+Source sourceOf(ModuleOp module) {
+  Source source;
+  if (auto name = module->getAttrOfType<StringAttr>(modelAttr))
+    source.name = name.getValue();
+  if (auto hash = module->getAttrOfType<StringAttr>(hashAttr))
+    source.hash = hash.getValue();
+  if (auto version = module->getAttrOfType<IntegerAttr>(irVersionAttr))
+    source.irVersion = version.getInt();
+  if (auto files = module->getAttrOfType<ArrayAttr>(externalDataAttr))
+    for (auto file : files.getAsRange<StringAttr>())
+      source.externalData.push_back(file.getValue());
+  return source;
+}
+
+void setSource(ModuleOp module, const Source &source) {
+  Builder b(module.getContext());
+  module->setAttr(modelAttr, b.getStringAttr(source.name));
+  module->setAttr(hashAttr, b.getStringAttr(source.hash));
+  module->setAttr(irVersionAttr, b.getI64IntegerAttr(source.irVersion));
+  if (!source.externalData.empty())
+    module->setAttr(externalDataAttr, b.getStrArrayAttr(source.externalData));
+}
+
 StringRef Declaration::name() const {
   auto name = attributes ? attributes.getAs<StringAttr>(nameAttr) : StringAttr();
   return name ? name.getValue() : StringRef();

@@ -1,5 +1,5 @@
-// What the model says of the inputs and outputs of a function: names, symbolic dimensions, declared types. They are attributes of the
-// function's arguments and results, `onnx.name`, `onnx.dims` and `onnx.type`; nothing else reads or writes these.
+// What the model says of the inputs and outputs of a function: names, symbolic dimensions, declared types; and where it comes from. They are
+// attributes `onnx.*` of the function's arguments and results, and of the module; nothing else reads or writes these.
 #ifndef MLC_DIALECTS_ONNX_SIGNATURE_H
 #define MLC_DIALECTS_ONNX_SIGNATURE_H
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -7,6 +7,17 @@
 #include <vector>
 
 namespace mlc::onnx {
+
+/// The file that a module was read from.
+struct Source {
+  llvm::StringRef name; // without a folder
+  llvm::StringRef hash; // "xxh3:..." of its bytes
+  int64_t irVersion = 0;
+  llvm::SmallVector<llvm::StringRef> externalData; // files beside it that hold weights, as it names them
+};
+/// Empty names where the module does not say.
+Source sourceOf(mlir::ModuleOp module);
+void setSource(mlir::ModuleOp module, const Source &source);
 
 class Declaration {
 public:

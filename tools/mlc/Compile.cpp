@@ -8,6 +8,7 @@
 #include "compiler/Import/Diagnostics.h"
 #include "compiler/Report/Report.h"
 #include "compiler/StageClock.h"
+#include "dialects/onnx/Signature.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -224,15 +225,6 @@ llvm::Error writeDepfile(const CommandLine &line, llvm::ArrayRef<std::string> fi
   return writeFile(line.depfile, escapedForMake(line.output) + ": " + llvm::join(escaped, " \\\n  ") + "\n");
 }
 
-/// The files beside the model that hold its weights, as importOnnx names them.
-std::vector<std::string> externalDataOf(mlir::ModuleOp module) {
-  std::vector<std::string> locations;
-  if (auto names = module->getAttrOfType<mlir::ArrayAttr>("onnx.external_data"))
-    for (auto name : names.getAsRange<mlir::StringAttr>())
-      locations.push_back(name.str());
-  return locations;
-}
-
 std::string besideModel(StringRef model, StringRef location) {
   llvm::SmallString<256> path(llvm::sys::path::parent_path(model));
   llvm::sys::path::append(path, location);
@@ -307,7 +299,7 @@ int compileModel(const CommandLine &line, Progress &progress) {
   auto module = importOnnx(model, line.compile, context);
   std::vector<std::string> files{model.str()};
   if (module)
-    for (const std::string &location : externalDataOf(*module))
+    for (StringRef location : onnx::sourceOf(*module).externalData)
       files.push_back(besideModel(model, location));
   if (auto collision = findCollision(outputsOf(line), files))
     return fail(*collision);

@@ -6,6 +6,7 @@
 #include "compiler/Emit/Files.h"
 #include "compiler/Import/Diagnostics.h"
 #include "compiler/Table.h"
+#include "dialects/onnx/Signature.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -215,8 +216,8 @@ private:
         if (auto node = llvm::dyn_cast<onnx::NodeOp>(op); node && llvm::is_contained(numbers, number++))
           for (unsigned i : resultsUsed(node)) {
             values.push_back(node->getResult(i));
-            auto name = b.getStringAttr(llvm::formatv("verify_{0}_{1}", number - 1, i).str());
-            attributes.push_back(b.getDictionaryAttr(b.getNamedAttr("onnx.name", name)));
+            std::string name = llvm::formatv("verify_{0}_{1}", number - 1, i);
+            attributes.push_back(onnx::Declaration::make(b, name, std::nullopt));
           }
       ret->setOperands(values);
       main.setFunctionType(b.getFunctionType(main.getArgumentTypes(), mlir::TypeRange(mlir::ValueRange(values))));

@@ -5,7 +5,8 @@
     tools/tidy/tidy.py --fix      formats the sources with clang-format first
     tools/tidy/tidy.py --list     the checks
 
-Checked: a pass, its file and its test have the same name; file names say what a unit is; headers have no `using namespace`;
+Checked: a pass, its file and its test have the same name; file names say what a unit is; includes follow the order of the layers;
+attributes are read and written in one place; headers have no `using namespace`;
 command-line options are declared under tools/ only; sources are formatted; the list of known failures is sorted and only
 shrinks. The sources are the files that git tracks or would track.
 """
@@ -96,6 +97,49 @@ def file_names(files):
     for file in files:
         if VAGUE_NAMES.search(pathlib.PurePath(file).stem):
             yield f"{file}:1: the name does not say what this is"
+
+
+# Folders of the dialects and of the compiler, each of which may include those before it. The driver (files of compiler/ itself, but for the
+# headers that all share) and tools may include all.
+LAYERS = ("dialects/core", "dialects/onnx", "dialects/sched", "dialects/rt", "compiler", "compiler/Import", "compiler/OnnxToCore", "compiler/Core",
+          "compiler/Reference", "compiler/CoreToLinalg", "compiler/Schedule", "compiler/Bufferize", "compiler/Cpu", "compiler/Gpu",
+          "compiler/Report", "compiler/Emit")
+
+
+@check
+def layers(files):
+    """An include points down: of a folder that may include this one, nothing is included; hence no circles."""
+    for file in files:
+        folder = str(pathlib.PurePath(file).parent)
+        if file.endswith(CPP) and (folder in LAYERS[:4] or folder.startswith("compiler/")):
+            if folder not in LAYERS:
+                yield f"{file}:1: the folder {folder} has no place among the layers"
+                continue
+            for number, line in lines(file):
+                match = re.match(r'#include "((?:dialects|compiler)/[^"]*)/[^/"]+"', line)
+                if match and match[1] not in LAYERS[:LAYERS.index(folder) + 1]:
+                    yield f"{file}:{number}: {folder} includes {match[1]}, which may include {folder}"
+
+
+# Whose attributes of functions and modules are read and written in one place.
+ATTRIBUTE_OWNERS = {"onnx": "dialects/onnx/Signature.cpp", "rt": "dialects/rt/Program.cpp", "sched": "dialects/sched/Kernel.h"}
+
+
+@check
+def attributes(files):
+    """The name of an attribute stands in one file, which has typed views of it; what is written is read there, too."""
+    for file in files:
+        if not file.endswith(CPP) or not file.startswith(("compiler/", "dialects/", "tools/")):
+            continue
+        for number, line in lines(file):
+            for dialect, name in re.findall(r'"(onnx|rt|sched)\.([a-z_]+)"', line.split("//")[0]):
+                if file != ATTRIBUTE_OWNERS[dialect]:
+                    yield f"{file}:{number}: the attribute {dialect}.{name} is read or written outside of {ATTRIBUTE_OWNERS[dialect]}"
+    for owner in ATTRIBUTE_OWNERS.values():
+        text = (ROOT / owner).read_text()
+        for constant in re.findall(r'(\w+) = "(?:onnx|rt|sched)\.\w+"', text):
+            if len(re.findall(rf"\b{constant}\b", text)) < 3:
+                yield f"{owner}:1: {constant} is read and never written, or written and never read"
 
 
 @check
