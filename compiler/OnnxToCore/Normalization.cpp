@@ -189,6 +189,8 @@ static Values localResponseNormalization(Node &n, CoreBuilder &b) {
   double alpha = n.f32("alpha", 1e-4f), beta = n.f32("beta", 0.75), bias = n.f32("bias", 1);
   if (!n.check(size > 0 && size < (1 << 30), "size is {0}", size) || !n.ranked(0, 2, 1 << 20, "the input"))
     return failure();
+  if (constantSize(b.dim(x, 1)) == 0) // no window fits into no channels
+    return n.in(0);
   CoreBuilder::Window w;
   w.size.assign(rank, 1);
   w.strides = w.dilations = w.size;
