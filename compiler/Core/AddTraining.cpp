@@ -107,19 +107,64 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
     return Value(step.getArguments().back());
   }
 
+  LogicalResult checkOptions(func::FuncOp main) {
+    if (loss != "cross_entropy" && loss != "mse")
+      return main.emitError("unknown loss '") << loss << "'; known are cross_entropy and mse";
+    if (optimizer != "sgd" && optimizer != "adam")
+      return main.emitError("unknown optimizer '") << optimizer << "'; known are sgd and adam";
+    return success();
+  }
+
+  Value buildLoss(CoreBuilder &b, Value output, Value target) {
+    bool isCrossEntropy = loss == "cross_entropy";
+    for (int64_t axis = 0; axis < CoreBuilder::rankOf(target); ++axis)
+      b.requireSame(b.dim(output, isCrossEntropy && axis > 0 ? axis + 1 : axis), b.dim(target, axis),
+                    "sizes of output and target");
+    if (!isCrossEntropy)
+      return meanSquaredError(b, output, target);
+    Value zero = b.index(b.builder.getIndexAttr(0));
+    CheckRangeOp::create(b.builder, b.loc, target, zero, b.index(b.dim(output, 1)), "label");
+    return crossEntropy(b, output, target);
+  }
+
+  /// The update of every parameter; returns the slots that it keeps.
+  SmallVector<Slot> buildUpdates(CoreBuilder &b, const llvm::MapVector<StringRef, Value> &values,
+                                 ArrayRef<Value> gradients) {
+    OptimizerOptions options{optimizer, learningRate != 0 ? learningRate : optimizer == "sgd" ? 0.05 : 1e-3,
+                             momentum,  beta1,
+                             beta2,     epsilon};
+    SmallVector<Slot> slots;
+    Value count;
+    if (optimizer == "adam") {
+      auto type = RankedTensorType::get({}, b.builder.getF32Type());
+      slots.push_back({"optimizer.step", type});
+      count = b.expr(ParameterOp::create(b.builder, b.loc, type, "optimizer.step")) + 1.0;
+      AssignOp::create(b.builder, b.loc, b.builder.getStringAttr("optimizer.step"), count);
+    }
+    for (auto [value, gradient] : llvm::zip_equal(values, gradients))
+      buildUpdate(b, options, value.first, value.second, gradient, count, slots);
+    return slots;
+  }
+
+  /// Parameters with their initial values, then slots.
+  void declareState(const llvm::MapVector<StringRef, ElementsAttr> &parameters, ArrayRef<Slot> slots) {
+    SmallVector<rt::SlotAttr> state;
+    for (auto &[name, value] : parameters)
+      state.push_back(rt::SlotAttr::get(&getContext(), name, cast<RankedTensorType>(value.getType()),
+                                        /*parameter=*/true, value, /*offset=*/-1, /*weights_offset=*/-1));
+    for (const Slot &slot : slots)
+      state.push_back(rt::SlotAttr::get(&getContext(), slot.name, slot.type, /*parameter=*/false, ElementsAttr(),
+                                        /*offset=*/-1, /*weights_offset=*/-1));
+    rt::setState(getOperation(), state);
+  }
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     auto main = module.lookupSymbol<func::FuncOp>("main");
     if (!main || module.lookupSymbol("train_step"))
       return;
-    if (loss != "cross_entropy" && loss != "mse") {
-      main.emitError("unknown loss '") << loss << "'; known are cross_entropy and mse";
+    if (failed(checkOptions(main)))
       return signalPassFailure();
-    }
-    if (optimizer != "sgd" && optimizer != "adam") {
-      main.emitError("unknown optimizer '") << optimizer << "'; known are sgd and adam";
-      return signalPassFailure();
-    }
     auto parameters = findTrainable(main);
     if (failed(parameters))
       return signalPassFailure();
@@ -144,35 +189,12 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
     OpBuilder builder(ret);
     CoreBuilder b(builder, NameLoc::get(builder.getStringAttr("loss")));
     b.assumeRequired(step.getBody().front());
-    for (int64_t axis = 0; axis < CoreBuilder::rankOf(*target); ++axis)
-      b.requireSame(b.dim(output, loss == "cross_entropy" && axis > 0 ? axis + 1 : axis), b.dim(*target, axis),
-                    "sizes of output and target");
-    if (loss == "cross_entropy") {
-      Value zero = b.index(builder.getIndexAttr(0));
-      CheckRangeOp::create(builder, b.loc, *target, zero, b.index(b.dim(output, 1)), "label");
-    }
-    Value lossValue = loss == "cross_entropy" ? crossEntropy(b, output, *target) : meanSquaredError(b, output, *target);
-    SmallVector<Value> variables;
-    for (auto &[name, value] : values)
-      variables.push_back(value);
-    auto gradients = differentiate(b, lossValue, variables);
+    Value lossValue = buildLoss(b, output, *target);
+    auto gradients = differentiate(b, lossValue, llvm::to_vector(llvm::make_second_range(values)));
     if (failed(gradients))
       return signalPassFailure();
-
     b.loc = NameLoc::get(builder.getStringAttr("optimizer"));
-    OptimizerOptions options{optimizer, learningRate != 0 ? learningRate : optimizer == "sgd" ? 0.05 : 1e-3,
-                             momentum,  beta1,
-                             beta2,     epsilon};
-    SmallVector<Slot> slots;
-    Value count;
-    if (optimizer == "adam") {
-      auto type = RankedTensorType::get({}, b.builder.getF32Type());
-      slots.push_back({"optimizer.step", type});
-      count = b.expr(ParameterOp::create(b.builder, b.loc, type, "optimizer.step")) + 1.0;
-      AssignOp::create(b.builder, b.loc, b.builder.getStringAttr("optimizer.step"), count);
-    }
-    for (auto [name, parameter, gradient] : llvm::zip(llvm::make_first_range(values), variables, *gradients))
-      buildUpdate(b, options, name, parameter, gradient, count, slots);
+    SmallVector<Slot> slots = buildUpdates(b, values, *gradients);
     if (b.failed) // the builder has said why
       return signalPassFailure();
 
@@ -180,16 +202,7 @@ struct AddTraining : mlc::impl::AddTrainingBase<AddTraining> {
     step.setType(builder.getFunctionType(step.getArgumentTypes(), lossValue.getType()));
     SmallVector<DictionaryAttr> resultAttributes = {onnx::Declaration::make(builder, "loss", ArrayRef<std::string>())};
     step.setAllResultAttrs(ArrayRef<DictionaryAttr>(resultAttributes));
-
-    // The state: parameters with their initial values, then slots.
-    SmallVector<rt::SlotAttr> state;
-    for (auto &[name, value] : *parameters)
-      state.push_back(rt::SlotAttr::get(&getContext(), name, cast<RankedTensorType>(value.getType()),
-                                        /*parameter=*/true, value, /*offset=*/-1, /*weights_offset=*/-1));
-    for (const Slot &slot : slots)
-      state.push_back(rt::SlotAttr::get(&getContext(), slot.name, slot.type, /*parameter=*/false, ElementsAttr(),
-                                        /*offset=*/-1, /*weights_offset=*/-1));
-    rt::setState(module, state);
+    declareState(*parameters, slots);
   }
 };
 

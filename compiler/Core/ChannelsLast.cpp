@@ -71,91 +71,97 @@ struct Rearranger {
 
   /// Makes the op on rearranged operands if that is possible and useful.
   void visit(Operation *op) {
-    if (op->getNumResults() != 1)
+    if (op->getNumResults() != 1 || !isa<RankedTensorType>(op->getResult(0).getType()))
       return;
-    Value result = op->getResult(0);
-    auto type = dyn_cast<RankedTensorType>(result.getType());
-    if (!type)
-      return;
-    int64_t rank = type.getRank();
     builder.setInsertionPointAfter(op);
     CoreBuilder b(builder, op->getLoc());
-    if (auto conv = dyn_cast<ConvOp>(op)) {
-      // Trained weights move at every step: only constants are packed for this layout.
-      if (rank < 3 || !conv.getY().getDefiningOp<ConstantOp>() || conv.getChannelsLast())
-        return;
-      CoreBuilder::ConvDims dims;
-      dims.strides.assign(conv.getStrides().begin(), conv.getStrides().end());
-      dims.padLow.assign(conv.getPadLow().begin(), conv.getPadLow().end());
-      dims.padHigh.assign(conv.getPadHigh().begin(), conv.getPadHigh().end());
-      dims.lhsDilation.assign(conv.getLhsDilation().begin(), conv.getLhsDilation().end());
-      dims.rhsDilation.assign(conv.getRhsDilation().begin(), conv.getRhsDilation().end());
-      dims.groups = conv.getGroups();
-      dims.channelsLast = true;
-      return set(b, result, b.conv(get(b, conv.getX()), conv.getY(), dims));
-    }
-    if (auto window = dyn_cast<WindowReduceOp>(op)) {
-      if (!hasLast(window.getX()))
-        return;
-      CoreBuilder::Window dims{rearranged(window.getSize()), rearranged(window.getStrides()),
-                               rearranged(window.getDilations()), rearranged(window.getPadLow()),
-                               rearranged(window.getPadHigh())};
-      return set(b, result, b.windowReduce(window.getKind(), get(b, window.getX()), dims));
-    }
-    if (auto reduce = dyn_cast<ReduceOp>(op)) {
-      if (!hasLast(reduce.getX()))
-        return;
-      // Only when what is left keeps its order: channels are reduced, or all of the space.
-      int64_t from = CoreBuilder::rankOf(reduce.getX()), previous = -1;
-      for (int64_t axis = 0; axis < from; ++axis) {
-        if (llvm::is_contained(reduce.getAxes(), axis))
-          continue;
-        if (placeOf(axis, from) < previous)
-          return;
-        previous = placeOf(axis, from);
-      }
-      SmallVector<int64_t> axes;
-      for (int64_t axis : reduce.getAxes())
-        axes.push_back(placeOf(axis, from));
-      llvm::sort(axes);
-      Value value = b.reduce(reduce.getKind(), get(b, reduce.getX()), axes);
-      result.replaceAllUsesWith(value);
+    TypeSwitch<Operation *>(op).Case<ConvOp, WindowReduceOp, ReduceOp, ConcatOp, PadOp, SliceOp, Pointwise>(
+        [&](auto known) { move(b, known); });
+  }
+
+  void move(CoreBuilder &b, ConvOp conv) {
+    // Trained weights move at every step: only constants are packed for this layout.
+    if (CoreBuilder::rankOf(conv.getZ()) < 3 || !conv.getY().getDefiningOp<ConstantOp>() || conv.getChannelsLast())
       return;
-    }
-    if (auto concat = dyn_cast<ConcatOp>(op)) {
-      if (rank < 3 || llvm::none_of(concat->getOperands(), [&](Value v) { return hasLast(v); }))
+    CoreBuilder::ConvDims dims;
+    dims.strides.assign(conv.getStrides().begin(), conv.getStrides().end());
+    dims.padLow.assign(conv.getPadLow().begin(), conv.getPadLow().end());
+    dims.padHigh.assign(conv.getPadHigh().begin(), conv.getPadHigh().end());
+    dims.lhsDilation.assign(conv.getLhsDilation().begin(), conv.getLhsDilation().end());
+    dims.rhsDilation.assign(conv.getRhsDilation().begin(), conv.getRhsDilation().end());
+    dims.groups = conv.getGroups();
+    dims.channelsLast = true;
+    set(b, conv.getZ(), b.conv(get(b, conv.getX()), conv.getY(), dims));
+  }
+
+  void move(CoreBuilder &b, WindowReduceOp window) {
+    if (!hasLast(window.getX()))
+      return;
+    CoreBuilder::Window dims{rearranged(window.getSize()), rearranged(window.getStrides()),
+                             rearranged(window.getDilations()), rearranged(window.getPadLow()),
+                             rearranged(window.getPadHigh())};
+    set(b, window.getY(), b.windowReduce(window.getKind(), get(b, window.getX()), dims));
+  }
+
+  /// Only when what is left keeps its order: channels are reduced, or all of the space.
+  void move(CoreBuilder &b, ReduceOp reduce) {
+    if (!hasLast(reduce.getX()))
+      return;
+    int64_t from = CoreBuilder::rankOf(reduce.getX()), previous = -1;
+    for (int64_t axis = 0; axis < from; ++axis) {
+      if (llvm::is_contained(reduce.getAxes(), axis))
+        continue;
+      if (placeOf(axis, from) < previous)
         return;
-      SmallVector<Value> operands;
-      for (Value operand : concat->getOperands())
-        operands.push_back(get(b, operand));
-      return set(b, result, b.concat(operands, placeOf(concat.getAxis(), rank)));
+      previous = placeOf(axis, from);
     }
-    if (auto pad = dyn_cast<PadOp>(op)) {
-      if (!hasLast(pad.getX()))
-        return;
-      return set(b, result,
-                 b.pad(get(b, pad.getX()), pad.getValue(), rearranged<OpFoldResult>(pad.getMixedLow()),
-                       rearranged<OpFoldResult>(pad.getMixedHigh()), rearranged(pad.getInterior())));
-    }
-    if (auto slice = dyn_cast<SliceOp>(op)) {
-      if (!hasLast(slice.getX()))
-        return;
-      return set(b, result,
-                 b.slice(get(b, slice.getX()), rearranged<OpFoldResult>(slice.getMixedStarts()),
-                         rearranged<OpFoldResult>(slice.getMixedSizes()), rearranged(slice.getStrides())));
-    }
-    if (isa<Pointwise>(op)) {
-      if (rank < 3 || llvm::none_of(op->getOperands(), [&](Value v) { return hasLast(v); }))
-        return;
-      SmallVector<Value> operands;
+    SmallVector<int64_t> axes;
+    for (int64_t axis : reduce.getAxes())
+      axes.push_back(placeOf(axis, from));
+    llvm::sort(axes);
+    Value value = b.reduce(reduce.getKind(), get(b, reduce.getX()), axes);
+    reduce.getY().replaceAllUsesWith(value);
+  }
+
+  /// The operands rearranged; none if there is nothing to gain: no operand is yet.
+  SmallVector<Value> operandsOf(CoreBuilder &b, Operation *op) {
+    SmallVector<Value> operands;
+    if (CoreBuilder::rankOf(op->getResult(0)) >= 3 &&
+        llvm::any_of(op->getOperands(), [&](Value v) { return hasLast(v); }))
       for (Value operand : op->getOperands())
         operands.push_back(get(b, operand));
-      Operation *clone = builder.clone(*op);
-      clone->setOperands(operands);
-      SmallVector<int64_t> shape = rearranged(type.getShape());
-      clone->getResult(0).setType(RankedTensorType::get(shape, type.getElementType()));
-      return set(b, result, clone->getResult(0));
-    }
+    return operands;
+  }
+
+  void move(CoreBuilder &b, ConcatOp concat) {
+    SmallVector<Value> operands = operandsOf(b, concat);
+    if (!operands.empty())
+      set(b, concat.getY(), b.concat(operands, placeOf(concat.getAxis(), CoreBuilder::rankOf(concat.getY()))));
+  }
+
+  void move(CoreBuilder &b, PadOp pad) {
+    if (hasLast(pad.getX()))
+      set(b, pad.getY(),
+          b.pad(get(b, pad.getX()), pad.getValue(), rearranged<OpFoldResult>(pad.getMixedLow()),
+                rearranged<OpFoldResult>(pad.getMixedHigh()), rearranged(pad.getInterior())));
+  }
+
+  void move(CoreBuilder &b, SliceOp slice) {
+    if (hasLast(slice.getX()))
+      set(b, slice.getY(),
+          b.slice(get(b, slice.getX()), rearranged<OpFoldResult>(slice.getMixedStarts()),
+                  rearranged<OpFoldResult>(slice.getMixedSizes()), rearranged(slice.getStrides())));
+  }
+
+  void move(CoreBuilder &b, Pointwise op) {
+    SmallVector<Value> operands = operandsOf(b, op);
+    if (operands.empty())
+      return;
+    auto type = cast<RankedTensorType>(op->getResult(0).getType());
+    Operation *clone = builder.clone(*op.getOperation());
+    clone->setOperands(operands);
+    clone->getResult(0).setType(RankedTensorType::get(rearranged(type.getShape()), type.getElementType()));
+    set(b, op->getResult(0), clone->getResult(0));
   }
 };
 

@@ -108,78 +108,81 @@ private:
     return success();
   }
 
+  LogicalResult lowerConstant(ConstantOp constant) {
+    ElementsAttr value = signlessElements(constant.getValue());
+    // Splats are seen by the elementwise fusion, which writes them into the bodies.
+    if (auto dense = dyn_cast<DenseElementsAttr>(value); dense && dense.isSplat())
+      mapping.map(constant.getResult(), arith::ConstantOp::create(builder, l.loc, dense).getResult());
+    else
+      mapping.map(constant.getResult(), ConstantOp::create(builder, l.loc, value, constant.getNameAttr()).getResult());
+    return success();
+  }
+
+  /// Null for index arithmetic, state, and the structured ops that become loops.
+  Value asLinalg(Operation *op) {
+    return TypeSwitch<Operation *, Value>(op)
+        .Case<Pointwise>([&](Pointwise p) { return pointwise(p); })
+        .Case<BroadcastOp>([&](BroadcastOp o) {
+          return l.broadcast(in(o.getX()), o.getAxes(), sizesLike(o.getType(), in(o.getMixedSizes())), o.getSingle());
+        })
+        .Case<ReshapeOp>([&](ReshapeOp o) {
+          auto isSame = [&](int64_t from, int64_t to) {
+            return hasSize(o.getX(), from, o.getMixedSizes()[to], onnx::symbolOf);
+          };
+          return l.reshape(in(o.getX()), sizesLike(o.getType(), in(o.getMixedSizes())), isSame);
+        })
+        .Case<TransposeOp>([&](TransposeOp o) { return l.transpose(in(o.getX()), o.getPermutation()); })
+        .Case<SliceOp>([&](SliceOp o) {
+          return l.slice(in(o.getX()), in(o.getMixedStarts()), sizesLike(o.getType(), in(o.getMixedSizes())),
+                         o.getStrides());
+        })
+        .Case<ReverseOp>([&](ReverseOp o) { return l.reverse(in(o.getX()), o.getAxes()); })
+        .Case<PadOp>([&](PadOp o) {
+          return l.pad(in(o.getX()), in(o.getValue()), in(o.getMixedLow()), in(o.getMixedHigh()), o.getInterior());
+        })
+        .Case<ConcatOp>([&](ConcatOp o) {
+          SmallVector<Value> values;
+          for (Value value : o.getValues())
+            values.push_back(in(value));
+          return l.concat(values, o.getAxis(), cast<RankedTensorType>(signlessTensor(o.getType())));
+        })
+        .Case<IotaOp>([&](IotaOp o) {
+          return l.iota(sizesLike(o.getType(), in(o.getMixedSizes())), o.getAxis(), o.getType().getElementType());
+        })
+        .Case<GatherOp>([&](GatherOp o) { return l.gather(in(o.getX()), in(o.getIndices()), o.getAxis()); })
+        .Case<GatherNdOp>([&](GatherNdOp o) { return l.gatherNd(in(o.getX()), in(o.getIndices()), o.getBatchDims()); })
+        .Case<GatherElementsOp>(
+            [&](GatherElementsOp o) { return l.gatherElements(in(o.getX()), in(o.getIndices()), o.getAxis()); })
+        .Case<ReduceOp>(
+            [&](ReduceOp o) { return l.reduce(o.getKind(), in(o.getX()), o.getAxes(), elementOf(o.getX())); })
+        .Case<ArgReduceOp>([&](ArgReduceOp o) {
+          return l.argReduce(o.getKind() == Reduction::Max, in(o.getX()), o.getAxis(), o.getLast(),
+                             elementOf(o.getX()));
+        })
+        .Case<WindowReduceOp>([&](WindowReduceOp o) {
+          return l.windowReduce(o.getKind(), in(o.getX()), o.getSize(), o.getStrides(), o.getDilations(), o.getPadLow(),
+                                o.getPadHigh(), elementOf(o.getX()));
+        })
+        .Case<DotOp>([&](DotOp o) { return l.dot(o, in(o.getX()), in(o.getY())); })
+        .Case<ConvOp>([&](ConvOp o) { return l.conv(o, in(o.getX()), in(o.getY())); })
+        .Case<RandomBitsOp>([&](RandomBitsOp o) {
+          return l.randomBits(in(o.getSeed()), sizesLike(o.getType(), in(o.getMixedSizes())));
+        })
+        .Default([](Operation *) { return Value(); });
+  }
+
   LogicalResult lower(Operation *op) {
     if (isa<IfOp, LoopOp>(op))
       return lowerControl(op);
-    if (auto constant = dyn_cast<ConstantOp>(op)) {
-      ElementsAttr value = signlessElements(constant.getValue());
-      // Splats are seen by the elementwise fusion, which writes them into the bodies.
-      if (auto dense = dyn_cast<DenseElementsAttr>(value); dense && dense.isSplat())
-        mapping.map(op->getResult(0), arith::ConstantOp::create(builder, l.loc, dense).getResult());
-      else
-        mapping.map(op->getResult(0), ConstantOp::create(builder, l.loc, value, constant.getNameAttr()).getResult());
-      return success();
-    }
-    Value result =
-        TypeSwitch<Operation *, Value>(op)
-            .Case<Pointwise>([&](Pointwise p) { return pointwise(p); })
-            .Case<BroadcastOp>([&](BroadcastOp o) {
-              return l.broadcast(in(o.getX()), o.getAxes(), sizesLike(o.getType(), in(o.getMixedSizes())),
-                                 o.getSingle());
-            })
-            .Case<ReshapeOp>([&](ReshapeOp o) {
-              auto isSame = [&](int64_t from, int64_t to) {
-                return hasSize(o.getX(), from, o.getMixedSizes()[to], onnx::symbolOf);
-              };
-              return l.reshape(in(o.getX()), sizesLike(o.getType(), in(o.getMixedSizes())), isSame);
-            })
-            .Case<TransposeOp>([&](TransposeOp o) { return l.transpose(in(o.getX()), o.getPermutation()); })
-            .Case<SliceOp>([&](SliceOp o) {
-              return l.slice(in(o.getX()), in(o.getMixedStarts()), sizesLike(o.getType(), in(o.getMixedSizes())),
-                             o.getStrides());
-            })
-            .Case<ReverseOp>([&](ReverseOp o) { return l.reverse(in(o.getX()), o.getAxes()); })
-            .Case<PadOp>([&](PadOp o) {
-              return l.pad(in(o.getX()), in(o.getValue()), in(o.getMixedLow()), in(o.getMixedHigh()), o.getInterior());
-            })
-            .Case<ConcatOp>([&](ConcatOp o) {
-              SmallVector<Value> values;
-              for (Value value : o.getValues())
-                values.push_back(in(value));
-              return l.concat(values, o.getAxis(), cast<RankedTensorType>(signlessTensor(o.getType())));
-            })
-            .Case<IotaOp>([&](IotaOp o) {
-              return l.iota(sizesLike(o.getType(), in(o.getMixedSizes())), o.getAxis(), o.getType().getElementType());
-            })
-            .Case<GatherOp>([&](GatherOp o) { return l.gather(in(o.getX()), in(o.getIndices()), o.getAxis()); })
-            .Case<GatherNdOp>(
-                [&](GatherNdOp o) { return l.gatherNd(in(o.getX()), in(o.getIndices()), o.getBatchDims()); })
-            .Case<GatherElementsOp>(
-                [&](GatherElementsOp o) { return l.gatherElements(in(o.getX()), in(o.getIndices()), o.getAxis()); })
-            .Case<ReduceOp>(
-                [&](ReduceOp o) { return l.reduce(o.getKind(), in(o.getX()), o.getAxes(), elementOf(o.getX())); })
-            .Case<ArgReduceOp>([&](ArgReduceOp o) {
-              return l.argReduce(o.getKind() == Reduction::Max, in(o.getX()), o.getAxis(), o.getLast(),
-                                 elementOf(o.getX()));
-            })
-            .Case<WindowReduceOp>([&](WindowReduceOp o) {
-              return l.windowReduce(o.getKind(), in(o.getX()), o.getSize(), o.getStrides(), o.getDilations(),
-                                    o.getPadLow(), o.getPadHigh(), elementOf(o.getX()));
-            })
-            .Case<DotOp>([&](DotOp o) { return l.dot(o, in(o.getX()), in(o.getY())); })
-            .Case<ConvOp>([&](ConvOp o) { return l.conv(o, in(o.getX()), in(o.getY())); })
-            .Case<RandomBitsOp>([&](RandomBitsOp o) {
-              return l.randomBits(in(o.getSeed()), sizesLike(o.getType(), in(o.getMixedSizes())));
-            })
-            .Default([](Operation *) { return Value(); });
-    if (result) {
+    if (auto constant = dyn_cast<ConstantOp>(op))
+      return lowerConstant(constant);
+    if (Value result = asLinalg(op)) {
       auto type = signlessTensor(op->getResult(0).getType());
       if (result.getType() != type)
         result = tensor::CastOp::create(builder, l.loc, type, result);
       mapping.map(op->getResult(0), result);
       return success();
     }
-    // Index arithmetic, state, and the structured ops that become loops.
     Operation *clone = builder.clone(*op, mapping);
     for (OpResult value : clone->getResults())
       value.setType(signlessTensor(value.getType()));

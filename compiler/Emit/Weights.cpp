@@ -96,6 +96,25 @@ Error mlc::writeWeightsFile(StringRef path, const Artifact &artifact, OutputFile
   });
 }
 
+/// Of a relocatable object with its section headers at `sectionHeaders`.
+static ELF::Elf64_Ehdr relocatableHeader(const Triple &triple, uint64_t sectionHeaders, unsigned sectionCount,
+                                         unsigned sectionNames) {
+  ELF::Elf64_Ehdr header = {};
+  memcpy(header.e_ident, ELF::ElfMagic, 4);
+  header.e_ident[ELF::EI_CLASS] = ELF::ELFCLASS64;
+  header.e_ident[ELF::EI_DATA] = ELF::ELFDATA2LSB;
+  header.e_ident[ELF::EI_VERSION] = ELF::EV_CURRENT;
+  header.e_type = ELF::ET_REL;
+  header.e_machine = triple.isX86_64() ? ELF::EM_X86_64 : triple.isAArch64() ? ELF::EM_AARCH64 : ELF::EM_RISCV;
+  header.e_version = ELF::EV_CURRENT;
+  header.e_shoff = sectionHeaders;
+  header.e_ehsize = sizeof(header);
+  header.e_shentsize = sizeof(ELF::Elf64_Shdr);
+  header.e_shnum = sectionCount;
+  header.e_shstrndx = sectionNames;
+  return header;
+}
+
 Error mlc::writeWeightsObject(StringRef path, StringRef tripleText, StringRef symbol, const Artifact &artifact) {
   Triple triple(tripleText);
   if (!triple.isArch64Bit() || !triple.isLittleEndian())
@@ -149,20 +168,7 @@ Error mlc::writeWeightsObject(StringRef path, StringRef tripleText, StringRef sy
   place(SymbolNames, ELF::SHT_STRTAB, namesBegin, symbolNames.size(), 1);
   place(SectionNames, ELF::SHT_STRTAB, sectionNamesBegin, sectionNames.size(), 1);
 
-  ELF::Elf64_Ehdr header = {};
-  memcpy(header.e_ident, ELF::ElfMagic, 4);
-  header.e_ident[ELF::EI_CLASS] = ELF::ELFCLASS64;
-  header.e_ident[ELF::EI_DATA] = ELF::ELFDATA2LSB;
-  header.e_ident[ELF::EI_VERSION] = ELF::EV_CURRENT;
-  header.e_type = ELF::ET_REL;
-  header.e_machine = triple.isX86_64() ? ELF::EM_X86_64 : triple.isAArch64() ? ELF::EM_AARCH64 : ELF::EM_RISCV;
-  header.e_version = ELF::EV_CURRENT;
-  header.e_shoff = headersBegin;
-  header.e_ehsize = sizeof(header);
-  header.e_shentsize = sizeof(ELF::Elf64_Shdr);
-  header.e_shnum = SectionCount;
-  header.e_shstrndx = SectionNames;
-
+  ELF::Elf64_Ehdr header = relocatableHeader(triple, headersBegin, SectionCount, SectionNames);
   return writeFile(path, [&](raw_pwrite_stream &os) -> Error {
     auto raw = [&](const auto &value) { os.write(reinterpret_cast<const char *>(&value), sizeof(value)); };
     auto fillTo = [&](uint64_t offset) { os.write_zeros(offset - os.tell()); };

@@ -123,17 +123,15 @@ static Values convTranspose(Node &n, CoreBuilder &b) {
                  "a padding is too large"))
       return failure();
     int64_t extent = ((*kernel)[d] - 1) * dilations[d] + 1, low = pads[d], high = pads[count + d];
-    std::optional<int64_t> total; // what auto_pad or output_shape make of the padding
-    if (*autoPad == 3)
-      low = high = 0;
+    std::optional<int64_t> total; // what output_shape or auto_pad make of the padding
     if (!outputShape.empty()) {
       auto size = staticDim(n, x, d + 2, "output_shape with a dimension");
       if (!size || !n.check(outputShape[d] > 0 && outputShape[d] < most && *size < most, "output_shape has size {0}",
                             outputShape[d]))
         return failure();
       total = (*size - 1) * strides[d] + outputPadding[d] + extent - outputShape[d];
-    } else if (*autoPad == 1 || *autoPad == 2) {
-      total = std::max<int64_t>(0, outputPadding[d] + extent - strides[d]); // the output is stride times the input
+    } else if (*autoPad) { // SAME: the output is stride times the input; VALID: no padding
+      total = *autoPad == 3 ? 0 : std::max<int64_t>(0, outputPadding[d] + extent - strides[d]);
     }
     if (total) {
       int64_t half = llvm::divideFloorSigned(*total, 2);

@@ -418,6 +418,52 @@ static bool isGiven(Node &n, int64_t i) {
   return !(n.type(i).hasStaticShape() && n.type(i).getNumElements() == 0);
 }
 
+/// One scale for all axes, the largest or smallest of those that the sizes ask for, and the sizes that it gives.
+static void keepAspectRatio(CoreBuilder &b, SmallVector<Axis> &axes, bool isLarger) {
+  if (llvm::all_of(axes, [](const Axis &a) { return constantSize(a.in).value_or(0) > 0 && constantSize(a.out); })) {
+    double scale = isLarger ? 0 : INFINITY;
+    for (Axis &a : axes) {
+      double own = double(*constantSize(a.out)) / double(*constantSize(a.in));
+      scale = isLarger ? std::max(scale, own) : std::min(scale, own);
+    }
+    for (Axis &a : axes) {
+      a.out = b.builder.getIndexAttr(int64_t(std::floor(scale * double(*constantSize(a.in)) + 0.5)));
+      a.scale = scale;
+    }
+    return;
+  }
+  Type f32 = b.builder.getF32Type(), i64 = b.builder.getI64Type();
+  auto number = [&](OpFoldResult v) { return b.cast(b.fromElements({v}, i64, /*scalar=*/true), f32); };
+  std::optional<Expr> scale;
+  for (Axis &a : axes) {
+    Expr own = number(a.out) / number(a.in);
+    scale = !scale ? own : isLarger ? b.maximum(*scale, own) : b.minimum(*scale, own);
+  }
+  for (Axis &a : axes) {
+    a.out = b.extractIndex(b.cast(b.unary("floor", number(a.in) * *scale + 0.5), i64));
+    a.runTimeScale = scale;
+  }
+}
+
+/// Where on each axis the region begins and ends: input 1 has all begins, then all ends.
+static bool readRegions(Node &n, CoreBuilder &b, SmallVector<Axis> &axes) {
+  if (!n.check(isGiven(n, 1), "roi is missing") || !n.ranked(1, 1, 1, "roi") ||
+      !n.sameSize(b.dim(n.in(1), 0), b.builder.getIndexAttr(2 * axes.size()), "the numbers in roi and twice the axes"))
+    return false;
+  auto roi = constantOf(n.in(1)) ? n.constantFloats(1, "roi") : std::nullopt;
+  Expr values = convert(b, n.in(1), b.builder.getF32Type());
+  for (auto [i, a] : llvm::enumerate(axes)) {
+    if (roi && constantSize(a.in) && constantSize(a.out) && !a.runTimeScale) {
+      a.roiStart = (*roi)[i];
+      a.roiEnd = (*roi)[axes.size() + i];
+    } else {
+      a.runTimeRoiStart = at(values, 0, i);
+      a.runTimeRoiEnd = at(values, 0, axes.size() + i);
+    }
+  }
+  return true;
+}
+
 static Values resize(Node &n, CoreBuilder &b) {
   Options o;
   auto mode = n.choice("mode", "nearest", {"nearest", "linear", "cubic"});
@@ -458,57 +504,15 @@ static Values resize(Node &n, CoreBuilder &b) {
     list.emplace();
     for (auto [axis, size] : llvm::zip_equal(*axes, *sizes))
       list->push_back({axis, b.dim(n.in(0), axis), size, 0});
-    if (*policy) {
-      bool isLarger = *policy == 2;
-      bool isStatic =
-          llvm::all_of(*list, [](const Axis &a) { return constantSize(a.in).value_or(0) > 0 && constantSize(a.out); });
-      double scale = isLarger ? 0 : INFINITY;
-      Type f32 = b.builder.getF32Type(), i64 = b.builder.getI64Type();
-      auto number = [&](OpFoldResult v) { return b.cast(b.fromElements({v}, i64, /*scalar=*/true), f32); };
-      std::optional<Expr> runTimeScale;
-      for (Axis &a : *list) {
-        if (isStatic) {
-          double own = double(*constantSize(a.out)) / double(*constantSize(a.in));
-          scale = isLarger ? std::max(scale, own) : std::min(scale, own);
-        } else {
-          Expr own = number(a.out) / number(a.in);
-          runTimeScale = !runTimeScale ? own : isLarger ? b.maximum(*runTimeScale, own) : b.minimum(*runTimeScale, own);
-        }
-      }
-      for (Axis &a : *list) {
-        if (isStatic) {
-          a.out = b.builder.getIndexAttr(int64_t(std::floor(scale * double(*constantSize(a.in)) + 0.5)));
-          a.scale = scale;
-        } else {
-          a.out = b.extractIndex(b.cast(b.unary("floor", number(a.in) * *runTimeScale + 0.5), i64));
-          a.runTimeScale = runTimeScale;
-        }
-      }
-    }
+    if (*policy)
+      keepAspectRatio(b, *list, /*isLarger=*/*policy == 2);
   } else {
     return n.fail("neither scales nor sizes are given");
   }
   if (!list)
     return failure();
-  if (o.coordinates == Coordinates::TfCropAndResize) {
-    if (!n.check(isGiven(n, 1), "roi is missing") || !n.ranked(1, 1, 1, "roi") ||
-        !n.sameSize(b.dim(n.in(1), 0), b.builder.getIndexAttr(2 * list->size()),
-                    "the numbers in roi and twice the axes"))
-      return failure();
-    auto roi = constantOf(n.in(1)) ? n.constantFloats(1, "roi") : std::nullopt;
-    Expr values = convert(b, n.in(1), b.builder.getF32Type());
-    for (size_t i = 0; i < list->size(); ++i) {
-      Axis &a = (*list)[i];
-      bool isStatic = roi && constantSize(a.in) && constantSize(a.out) && !a.runTimeScale;
-      if (isStatic) {
-        a.roiStart = (*roi)[i];
-        a.roiEnd = (*roi)[list->size() + i];
-      } else {
-        a.runTimeRoiStart = at(values, 0, i);
-        a.runTimeRoiEnd = at(values, 0, list->size() + i);
-      }
-    }
-  }
+  if (o.coordinates == Coordinates::TfCropAndResize && !readRegions(n, b, *list))
+    return failure();
   n.markRead(1);
   return resizeAxes(n, b, o, *list);
 }

@@ -57,6 +57,9 @@ struct ContractEmitter {
   void emitLaneTiles(ArrayRef<Range> ranges, Position at, int64_t vectors);
   void emitRowTiles(ArrayRef<Range> ranges, Position at, int64_t vectors);
   void emitTile(Position at, int64_t rows, int64_t vectors);
+  void storeResult(Value value, const Position &at);
+  void findSizes();
+  SmallVector<int64_t> loopsToCut();
   Position offset(const Position &at, int64_t row, int64_t vector, int64_t vectors);
   Value load(int64_t operand, const Position &at);
   Value multiplyAccumulate(ArrayRef<Value> operands, Value accumulator, const Position &at);
@@ -122,9 +125,8 @@ LogicalResult ContractEmitter::match() {
   return success();
 }
 
-void ContractEmitter::emit() {
-  b.setInsertionPoint(epilogue ? epilogue : contraction); // after the epilogue's constants
-  // Sizes of all loops, from the operands' shapes (results of maps that are plain dimensions).
+/// Of all loops, from the operands' shapes (results of maps that are plain dimensions).
+void ContractEmitter::findSizes() {
   sizes.assign(contraction.getNumLoops(), Value());
   for (OpOperand &operand : contraction->getOpOperands())
     for (auto [result, expression] : llvm::enumerate(maps[operand.getOperandNumber()].getResults()))
@@ -148,9 +150,11 @@ void ContractEmitter::emit() {
   for (auto [loop, size] : llvm::enumerate(sizes))
     if (!size)
       size = constant(staticSizes[loop]);
+}
 
-  // Tasks: the cut loops' block counts multiply; the lane loop is outermost, so that neighbours share a panel of weights. Threads
-  // count along it first: neighbours load neighbouring elements.
+/// The loops that tasks divide, the outermost first: the lane loop, so that neighbours share a panel of weights. Threads count along it
+/// first: neighbours load neighbouring elements.
+SmallVector<int64_t> ContractEmitter::loopsToCut() {
   ArrayRef<int64_t> task = tiling.getTask();
   SmallVector<int64_t> cut;
   bool cutsLanes = laneLoop() >= 0 && task[laneLoop()] > 0;
@@ -161,6 +165,15 @@ void ContractEmitter::emit() {
       cut.push_back(loop);
   if (cutsLanes && sched::isPerThread(tiling))
     cut.push_back(laneLoop());
+  return cut;
+}
+
+void ContractEmitter::emit() {
+  b.setInsertionPoint(epilogue ? epilogue : contraction); // after the epilogue's constants
+  findSizes();
+  // Tasks: the cut loops' block counts multiply.
+  ArrayRef<int64_t> task = tiling.getTask();
+  SmallVector<int64_t> cut = loopsToCut();
   SmallVector<Value> counts;
   Value total = constant(1);
   for (int64_t loop : cut) {
@@ -494,27 +507,28 @@ void ContractEmitter::emitTile(Position at, int64_t rows, int64_t vectors) {
         if (laneLoop() >= 0)
           onlyIfExists(threadRanges[laneLoop()], vector);
       }
-      Position position = offset(at, row, vector, vectors);
-      Value value = results[row * vectors + vector];
-      if (!epilogue) {
-        storeAt(b, loc, value, contraction.getDpsInits()[0], maps.back(), position);
-        continue;
-      }
-      Position out;
-      out.lanes = position.lanes;
-      out.active = position.active;
-      out.indices.assign(epilogue.getNumLoops(), Value());
-      for (auto [loop, target] : llvm::enumerate(epilogueLoop))
-        if (target >= 0)
-          out.indices[target] = position.indices[loop];
-      out.laneLoop = laneLoop() >= 0 ? epilogueLoop[laneLoop()] : -1;
-      SmallVector<Value> arguments(epilogue->getNumOperands());
-      arguments[epilogueAccumulator] = mayTrap(epilogue) ? repeatLast(b, loc, value, out) : value;
-      SmallVector<Value> yielded = emitBody(b, epilogue, arguments, out);
-      for (auto [i, result] : llvm::enumerate(yielded))
-        storeAt(b, loc, result, epilogue.getDpsInits()[i],
-                epilogue.getIndexingMapsArray()[epilogue.getNumDpsInputs() + i], out);
+      storeResult(results[row * vectors + vector], offset(at, row, vector, vectors));
     }
+}
+
+/// One accumulator, through the epilogue.
+void ContractEmitter::storeResult(Value value, const Position &at) {
+  if (!epilogue)
+    return storeAt(b, loc, value, contraction.getDpsInits()[0], maps.back(), at);
+  Position out;
+  out.lanes = at.lanes;
+  out.active = at.active;
+  out.indices.assign(epilogue.getNumLoops(), Value());
+  for (auto [loop, target] : llvm::enumerate(epilogueLoop))
+    if (target >= 0)
+      out.indices[target] = at.indices[loop];
+  out.laneLoop = laneLoop() >= 0 ? epilogueLoop[laneLoop()] : -1;
+  SmallVector<Value> arguments(epilogue->getNumOperands());
+  arguments[epilogueAccumulator] = mayTrap(epilogue) ? repeatLast(b, loc, value, out) : value;
+  SmallVector<Value> yielded = emitBody(b, epilogue, arguments, out);
+  for (auto [i, result] : llvm::enumerate(yielded))
+    storeAt(b, loc, result, epilogue.getDpsInits()[i], epilogue.getIndexingMapsArray()[epilogue.getNumDpsInputs() + i],
+            out);
 }
 
 } // namespace

@@ -6,7 +6,7 @@
     tools/tidy/tidy.py --list     the checks
 
 Checked: a pass, its file and its test have the same name; file names say what a unit is; includes follow the order of the layers;
-attributes are read and written in one place; headers have no `using namespace`;
+attributes are read and written in one place; functions have at most 80 lines; headers have no `using namespace`;
 command-line options are declared under tools/ only; sources are formatted; the list of known failures is sorted and only
 shrinks. The sources are the files that git tracks or would track.
 """
@@ -140,6 +140,43 @@ def attributes(files):
         for constant in re.findall(r'(\w+) = "(?:onnx|rt|sched)\.\w+"', text):
             if len(re.findall(rf"\b{constant}\b", text)) < 3:
                 yield f"{owner}:1: {constant} is read and never written, or written and never read"
+
+
+LINES_MAX = 80
+# Longer functions that wait for the steps that take them apart. The list may only shrink.
+LONG_FUNCTIONS = {"KnownValues::evaluate", "EntryOutliner::makeMemory", "EntryOutliner::emitGroup", "sourceOfDim", "LinalgBuilder::conv",
+                  "RowsEmitter::emitStage", "attention", "mlc::cutTasks"}
+NO_FUNCTION = re.compile(r"\s*(namespace|struct|class|enum|union|extern|switch|if|for|while|else|do|try|\}|case|default|return)\b")
+
+
+def functions(name):
+    """(line, name, number of lines) of every function in a formatted source: from its first line to the brace below it."""
+    text = (ROOT / name).read_text().splitlines()
+    for begin, line in enumerate(text):
+        indent = len(line) - len(line.lstrip())
+        if not line.endswith("{") or indent > 2 or NO_FUNCTION.match(line) or "= {" in line:
+            continue
+        end = next((at for at in range(begin + 1, len(text)) if text[at].startswith(" " * indent + "}")), begin)
+        head = begin  # the declaration may begin some lines before its brace
+        while "(" not in text[head] and head > 0:
+            head -= 1
+        match = re.search(r"([\w:~]+)\(", text[head])
+        yield head + 1, match[1] if match else "", end - head + 1
+
+
+@check
+def function_length(files):
+    """A function has at most 80 lines."""
+    found = set()
+    for file in formatted_sources(files):
+        if file.startswith(("compiler/", "dialects/", "runtime/", "tools/")):
+            for line, name, count in functions(file):
+                if count > LINES_MAX and name in LONG_FUNCTIONS:
+                    found.add(name)
+                elif count > LINES_MAX:
+                    yield f"{file}:{line}: {name} has {count} lines, more than {LINES_MAX}"
+    for name in sorted(LONG_FUNCTIONS - found):
+        yield f"tools/tidy/tidy.py:1: {name} is not that long any more: take it off LONG_FUNCTIONS"
 
 
 @check
