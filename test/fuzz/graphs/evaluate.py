@@ -102,6 +102,16 @@ class TensorScatter(OpRun):
         return (np.moveaxis(y, 1, axis),)
 
 
+class Compress(OpRun):
+    """The reference evaluator's refuses a condition that is longer than the axis, of which ONNX Runtime takes the begin."""
+
+    op_domain = ""
+
+    def _run(self, x, condition, axis=None):
+        x, axis = (x.reshape(-1), 0) if axis is None else (x, axis)
+        return (np.compress(condition[:x.shape[axis]], x, axis=axis),)
+
+
 class Softplus(OpRun):
     """The reference evaluator's loses the digits of small results."""
 
@@ -210,7 +220,7 @@ class Node:
         if has_one_reference(self.node):
             raise NotImplementedError(self.node.op_type)
         old = [BatchNormalization] * (self.opset < 14) + [Hardmax, LogSoftmax, Softmax] * (self.opset < 13)
-        return ReferenceEvaluator(self.model(feeds), new_ops=[LRN, Mean, OneHot, Softplus, TensorScatter, *old])
+        return ReferenceEvaluator(self.model(feeds), new_ops=[Compress, LRN, Mean, OneHot, Softplus, TensorScatter, *old])
 
 
 def has_one_reference(node):
