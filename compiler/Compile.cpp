@@ -29,9 +29,10 @@ LogicalResult printStage(ModuleOp module, StringRef output) {
 /// The GPU's name, "" for the CPU; a failure if there is no code for it.
 FailureOr<StringRef> gpuOf(ModuleOp module, const CompileOptions &options) {
   StringRef gpu = options.target;
+  if (gpu == "cpu" && options.emit == EmitKind::Ptx)
+    return module.emitError("--emit=ptx needs --target=cuda:...");
   if (gpu == "cpu")
-    return options.emit == EmitKind::Ptx ? FailureOr<StringRef>(module.emitError("--emit=ptx needs --target=cuda:..."))
-                                         : FailureOr<StringRef>(StringRef());
+    return StringRef();
   if (!gpu.consume_front("cuda:"))
     return module.emitError() << "--target=" << gpu << ": expected cpu or cuda:sm_80";
   if (!findGpuArch(gpu))

@@ -139,24 +139,6 @@ template <typename Outer> struct JoinShifts : OpRewritePattern<Outer> {
 /// with their rows
 struct UnitDimsBelow : OpInterfaceRewritePattern<Pointwise> {
   using OpInterfaceRewritePattern::OpInterfaceRewritePattern;
-
-  /// Without sizes of 1 both shapes are the same, size by size: [n, m] to [m, n, 1] is none of these.
-  static bool addsUnitDims(ReshapeOp reshape) {
-    SmallVector<OpFoldResult> sizes = reshape.getMixedSizes();
-    llvm::erase_if(sizes, [](OpFoldResult size) { return getConstantIntValue(size) == 1; });
-    ArrayRef<int64_t> shape = CoreBuilder::typeOf(reshape.getX()).getShape();
-    size_t next = 0;
-    for (auto [axis, own] : llvm::enumerate(shape)) {
-      if (own == 1)
-        continue;
-      if (next == sizes.size() || (ShapedType::isDynamic(own) ? !hasSize(reshape.getX(), axis, sizes[next])
-                                                              : getConstantIntValue(sizes[next]) != own))
-        return false;
-      ++next;
-    }
-    return next == sizes.size();
-  }
-
   LogicalResult matchAndRewrite(Pointwise op, PatternRewriter &rewriter) const override {
     auto type = dyn_cast<RankedTensorType>(op->getResult(0).getType());
     RankedTensorType inner;
@@ -165,7 +147,7 @@ struct UnitDimsBelow : OpInterfaceRewritePattern<Pointwise> {
       if (splatOf(operand))
         continue;
       reshape = operand.getDefiningOp<ReshapeOp>();
-      if (!reshape || !addsUnitDims(reshape) ||
+      if (!reshape || !addedUnits(reshape) ||
           (inner && CoreBuilder::typeOf(reshape.getX()).getShape() != inner.getShape()))
         return failure();
       inner = CoreBuilder::typeOf(reshape.getX());

@@ -226,6 +226,8 @@ LogicalResult mlc::collectMemory(ModuleOp module, Artifact &artifact) {
   constexpr int64_t repeatedBytesMax = int64_t(1) << 30;
   int64_t repeatedBytes = 0;
   for (rt::WeightAttr weight : rt::weightsOf(module)) {
+    if (weight.getOffset() < 0)
+      return module.emitError("a weight has no place");
     // A file says "10^12 zeros" in a few bytes; the library holds them all.
     if (auto splat = dyn_cast<SplatElementsAttr>(weight.getValue()))
       repeatedBytes += splat.getNumElements() * std::max(8u, splat.getElementType().getIntOrFloatBitWidth()) / 8;
@@ -235,6 +237,9 @@ LogicalResult mlc::collectMemory(ModuleOp module, Artifact &artifact) {
   }
   for (rt::SlotAttr slot : rt::stateOf(module)) {
     RankedTensorType type = slot.getType();
+    if (slot.getOffset() < 0 || !dtypeOf(type.getElementType()))
+      return module.emitError() << "state '" << slot.getName() << "' of type " << type
+                                << " has no place, or cannot be passed";
     int64_t bytes = type.getNumElements() * llvm::divideCeil(type.getElementTypeBitWidth(), 8);
     artifact.state.push_back({slot.getName().str(), slot.getOffset(), bytes, slot.getWeightsOffset()});
     if (!slot.getParameter())

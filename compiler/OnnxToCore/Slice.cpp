@@ -35,8 +35,6 @@ static OpFoldResult fromEnd(Node &n, OpFoldResult bound, OpFoldResult size) {
 
 static Extent extentOf(Node &n, OpFoldResult size, OpFoldResult start, OpFoldResult end, int64_t step) {
   CoreBuilder &b = n.b;
-  step =
-      std::clamp(step, -kElementsMax, kElementsMax); // as good as any beyond the size, and sums with it do not overflow
   auto index = [&](int64_t v) -> OpFoldResult { return b.builder.getIndexAttr(v); };
   auto isHuge = [](OpFoldResult x) { return constantSize(x).value_or(0) >= (int64_t(1) << 31) - 1; };
   OpFoldResult zero = index(0);
@@ -70,10 +68,10 @@ static Extent extentOf(Node &n, OpFoldResult size, OpFoldResult start, OpFoldRes
                         ? index(-1)
                         : clampIndex(b, fromEnd(n, end, size), index(-1), last);
   auto f = constantSize(from), t = constantSize(to);
-  uint64_t by = step == INT64_MIN ? uint64_t(1) << 63 : uint64_t(-step);
+  int64_t by = -step;
   if (f && t) {
-    int64_t count = *f <= *t ? 0 : int64_t(llvm::divideCeil(uint64_t(*f - *t), by));
-    return {index(count ? *f - (count - 1) * int64_t(by) : 0), index(count)};
+    int64_t count = *f <= *t ? 0 : int64_t(llvm::divideCeil(*f - *t, by));
+    return {index(count ? *f - (count - 1) * by : 0), index(count)};
   }
   OpFoldResult distance = b.indexMax(b.indexDifference(from, to), zero);
   OpFoldResult count = by == 1 ? distance : b.indexCeilDiv(distance, index(by));
@@ -96,15 +94,14 @@ static Values sliceBy(Node &n, CoreBuilder &b, const Sizes &starts, const Sizes 
   for (auto [i, axis] : llvm::enumerate(*axes)) {
     if (!n.check(steps[i] != 0, "a step is 0"))
       return failure();
-    Extent extent = extentOf(n, all[axis], starts[i], ends[i], steps[i]);
+    int64_t step =
+        std::clamp(steps[i], -kElementsMax, kElementsMax); // beyond any size, and sums with it do not overflow
+    Extent extent = extentOf(n, all[axis], starts[i], ends[i], step);
     from[axis] = constantSize(extent.size) == 0 ? OpFoldResult(b.builder.getIndexAttr(0)) : extent.first;
     sizes[axis] = extent.size;
-    // A stride beyond the size takes one element, and would overflow later.
     auto count = constantSize(extent.size);
-    strides[axis] = count && *count <= 1    ? 1
-                    : steps[i] == INT64_MIN ? kElementsMax
-                                            : std::min<int64_t>(std::abs(steps[i]), kElementsMax);
-    if (steps[i] < 0 && !(count && *count <= 1))
+    strides[axis] = count && *count <= 1 ? 1 : std::abs(step);
+    if (step < 0 && !(count && *count <= 1))
       reversed.push_back(axis);
   }
   llvm::sort(reversed);

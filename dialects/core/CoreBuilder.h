@@ -216,6 +216,8 @@ private:
 
 /// Whether `size` is known to be the size of v's dimension; makes no operations.
 bool hasSize(Value v, int64_t axis, OpFoldResult size, SymbolOf symbolOf = {});
+/// For a reshape that only adds dimensions of size 1: where each dimension of the operand went. [n, m] to [m, n, 1] is none.
+std::optional<llvm::SmallVector<int64_t>> addedUnits(ReshapeOp op);
 /// The integers (or truth values) of a constant, in row-major order; nullopt for floats and for what is not dense.
 std::optional<llvm::SmallVector<int64_t>> integersOf(mlir::ElementsAttr value);
 

@@ -104,8 +104,7 @@ static Value simplifyCast(CastOp op) {
   return op.getY();
 }
 
-/// For a reshape that only adds dimensions of size 1: where each dimension of the operand went.
-static std::optional<SmallVector<int64_t>> addedUnits(ReshapeOp op) {
+std::optional<SmallVector<int64_t>> addedUnits(ReshapeOp op) {
   RankedTensorType from = typeOf(op.getX()), to = typeOf(op.getY());
   SmallVector<int64_t> map;
   Sizes sizes = op.getMixedSizes();

@@ -7,33 +7,33 @@
 
 namespace mlc::sched {
 
+inline constexpr llvm::StringLiteral kindName = "sched.kind", tilingName = "sched.tiling", groupName = "sched.group";
+
 /// Of a kernel, of a task that was outlined of one, or of the first op of a group; nothing otherwise.
 inline std::optional<Kind> kindOf(mlir::Operation *op) {
-  auto kind = op->getAttrOfType<KindAttr>("sched.kind");
+  auto kind = op->getAttrOfType<KindAttr>(kindName);
   return kind ? std::optional(kind.getValue()) : std::nullopt;
 }
-inline void setKind(mlir::Operation *op, Kind kind) {
-  op->setAttr("sched.kind", KindAttr::get(op->getContext(), kind));
-}
+inline void setKind(mlir::Operation *op, Kind kind) { op->setAttr(kindName, KindAttr::get(op->getContext(), kind)); }
 inline bool isKernel(mlir::func::FuncOp function) { return kindOf(function).has_value(); }
 
 /// Null before PlanTiling, and of kernels without a plan.
-inline TilingAttr tilingOf(mlir::func::FuncOp kernel) { return kernel->getAttrOfType<TilingAttr>("sched.tiling"); }
-inline void setTiling(mlir::func::FuncOp kernel, TilingAttr tiling) { kernel->setAttr("sched.tiling", tiling); }
+inline TilingAttr tilingOf(mlir::func::FuncOp kernel) { return kernel->getAttrOfType<TilingAttr>(tilingName); }
+inline void setTiling(mlir::func::FuncOp kernel, TilingAttr tiling) { kernel->setAttr(tilingName, tiling); }
 
 /// The number of an op's group.
 inline std::optional<int64_t> groupOf(mlir::Operation *op) {
-  auto group = op->getAttrOfType<mlir::IntegerAttr>("sched.group");
+  auto group = op->getAttrOfType<mlir::IntegerAttr>(groupName);
   return group ? std::optional(group.getInt()) : std::nullopt;
 }
 inline void setGroup(mlir::Operation *op, int64_t group) {
-  op->setAttr("sched.group", mlir::Builder(op->getContext()).getI64IntegerAttr(group));
+  op->setAttr(groupName, mlir::Builder(op->getContext()).getI64IntegerAttr(group));
 }
 
 /// Takes kind and plan off what becomes LLVM's.
 template <typename Op> void removeFacts(Op op) {
-  op->removeAttr("sched.kind");
-  op->removeAttr("sched.tiling");
+  op->removeAttr(kindName);
+  op->removeAttr(tilingName);
 }
 
 /// Tasks are GPU threads: one iteration, row or register tile each.

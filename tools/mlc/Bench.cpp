@@ -47,7 +47,6 @@ llvm::Expected<Timings> measure(const mlc_model &model, const CommandLine &line,
   mlc_options options = {};
   options.threads = int32_t(line.threads);
   options.device = int32_t(line.device);
-  options.seed = line.inputs.seedOrDefault();
   options.weights_file = line.inputs.weightsFile();
   mlc_handle *handle = nullptr;
   if (mlc_status status = model.create(&options, &handle))
@@ -134,7 +133,7 @@ int mlc::benchCommand(Arguments arguments) {
       "Measures how long one run of a compiled library takes: median, 5th and 95th percentile and minimum.");
   options.positional("FILE.so", "a library made by mlc compile", line.libraries, 1, 1);
   options.heading("inputs");
-  line.inputs.declare(options, "random", /*isLibrary=*/true);
+  line.inputs.declare(options, "random", /*hasWeights=*/true);
   options.heading("measurement");
   options.value("--warmup", "NUMBER", "runs before the measured ones (default: 5)", line.warmup, 0);
   options.value("--iterations", "NUMBER", "measured runs (default: as many as fit into --duration)", line.iterations,

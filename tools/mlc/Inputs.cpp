@@ -165,7 +165,7 @@ llvm::Expected<std::vector<HostTensor>> mlc::allocateOutputs(const mlc_model &mo
   return std::move(outputs);
 }
 
-void InputOptions::declare(Options &options, StringRef whenMissing, bool isLibrary) {
+void InputOptions::declare(Options &options, StringRef whenMissing, bool hasWeights) {
   std::string help =
       "what an input holds: @FILE.npy, @FILE.pb (an ONNX TensorProto), random, random:LOW:HIGH, zeros, ones or "
       "iota; without NAME= for all inputs that no other option names";
@@ -188,10 +188,8 @@ void InputOptions::declare(Options &options, StringRef whenMissing, bool isLibra
                  [this](StringRef text) { return readDims(text, dims); });
   options.values("--shape", "INPUT=1x3x224x224", "the shape of an input",
                  [this](StringRef text) { return readShape(text, shapes); });
-  options.value("--seed", "NUMBER",
-                isLibrary ? "of random inputs and random operators (default: 0)" : "of random inputs (default: 0)",
-                seed, 0);
-  if (isLibrary)
+  options.value("--seed", "NUMBER", "of random inputs (default: 0)", seed, 0);
+  if (hasWeights)
     options.value("--weights", "FILE", "weights to use instead of the library's own, made by mlc compile", weights);
 }
 
@@ -228,6 +226,8 @@ llvm::Expected<BoundTensors> mlc::bindTensors(const mlc_model &model, const Inpu
       return std::move(error);
     inputs[i] = std::move(*tensor);
   }
+  if (options.seed && llvm::none_of(sources, [](const Source &source) { return source.kind == Source::Random; }))
+    return llvm::createStringError("option --seed has no effect: no input is random");
   for (int i = 0; i < model.input_count; ++i) {
     if (sources[i].kind == Source::File)
       continue;
@@ -247,8 +247,7 @@ llvm::Expected<BoundTensors> mlc::bindTensors(const mlc_model &model, const Inpu
   auto outputs = allocateOutputs(model, *dims);
   if (!outputs)
     return outputs.takeError();
-  bool isRandom = llvm::any_of(sources, [](const Source &source) { return source.kind == Source::Random; });
-  return BoundTensors{std::move(*dims), std::move(inputs), std::move(*outputs), isRandom};
+  return BoundTensors{std::move(*dims), std::move(inputs), std::move(*outputs)};
 }
 
 llvm::Error mlc::checkDevice(const mlc_model &model, int64_t device) {

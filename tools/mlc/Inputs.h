@@ -18,14 +18,13 @@ struct InputOptions {
   /// For mlc_options.
   const char *weightsFile() const { return weights.empty() ? nullptr : weights.c_str(); }
 
-  /// --input, --dim, --shape, --seed, and --weights if the command takes a library.
-  void declare(Options &options, llvm::StringRef whenMissing, bool isLibrary);
+  /// --input, --dim, --shape, --seed, and --weights if `hasWeights`.
+  void declare(Options &options, llvm::StringRef whenMissing, bool hasWeights);
 };
 
 struct BoundTensors {
   std::vector<int64_t> dims; // sizes of the model's symbols
   std::vector<HostTensor> inputs, outputs;
-  bool isRandom; // an input is
 };
 
 /// Tensors for the outputs of a run with these sizes of the symbols.

@@ -125,7 +125,7 @@ int mlc::runCommand(Arguments arguments) {
                   "Runs a compiled library once. Prints the outputs, or writes or compares those that options name.");
   options.positional("FILE.so", "a library made by mlc compile", line.libraries, 1, 1);
   options.heading("inputs");
-  line.inputs.declare(options, "", /*isLibrary=*/true);
+  line.inputs.declare(options, "", /*hasWeights=*/true);
   options.heading("outputs");
   options.values("--output", "[NAME=]@FILE.npy", "write an output to a file",
                  [&](StringRef text) { return readFileOption(text, line.outputs); });

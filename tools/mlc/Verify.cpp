@@ -81,8 +81,6 @@ public:
     auto bound = bindTensors(**library, line.inputs, "random");
     if (!bound)
       return bound.takeError();
-    if (line.inputs.seed && !bound->isRandom)
-      return llvm::createStringError("option --seed has no effect: no input is random");
     dims = bound->dims;
     for (auto [index, tensor] : llvm::enumerate(bound->inputs)) {
       inputNames.push_back((*library)->inputs[index].name);
@@ -502,7 +500,7 @@ void declare(Options &options, CommandLine &line) {
   };
   options.positional("MODEL.onnx", "the model to verify", line.models, 1, 1);
   options.heading("inputs");
-  line.inputs.declare(options, "random", /*isLibrary=*/false);
+  line.inputs.declare(options, "random", /*hasWeights=*/false);
   options.values("--input-value", "INPUT=@FILE.npy|.pb", "make an input constant, as mlc compile does",
                  [&line](StringRef text) { return readInputValue(text, line.compile.inputValues); });
   options.heading("reference");
